@@ -156,7 +156,8 @@ pub(crate) fn chaos(args: &ChaosArgs) -> Result<(), Failure> {
     let mut config = BotsConfig::new(args.bots, edges.collect::<Result<_, _>>()?);
     (config.settle_seconds, config.drain_seconds) = (1.0, 60.0);
     // Half of them never rest: they gather, craft and build all the time.
-    let (calm, busy) = (Minds::default(), Minds::busy());
+    let calm = Minds::default();
+    let busy = calm.without_rest();
     let mind = |index: usize| if index.is_multiple_of(2) { busy.mind() } else { calm.mind() };
     let played = gundo_bots::play(&config, &mind, |fleet| make_chaos(args, &mut machines, fleet))?;
     processes::end(&mut machines.nodes)?;

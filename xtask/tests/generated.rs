@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 13] = [
+const PAYLOADS: [&str; 16] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
@@ -22,6 +22,9 @@ const PAYLOADS: [&str; 13] = [
     "PlayerOrder.order",
     "GuildAsk.ask",
     "GuildEvent.event",
+    "NamingTimer.timer",
+    "PlayerHears.message",
+    "GuildHears.message",
 ];
 
 #[test]
@@ -41,7 +44,7 @@ fn pioneer_is_what_its_schemas_say() {
     for choice in PAYLOADS {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
-    compare("games/pioneer", &["pioneer", "state", "guild"], config, &["pioneer"]);
+    compare("games/pioneer", &["pioneer", "state", "guild", "names"], config, &["pioneer"]);
 }
 
 /// Compiles the schemas of `home`, and compares each of `files` in its `src/generated` with what comes of it.

@@ -7,6 +7,7 @@ import * as market from "./market.mjs";
 import * as guild from "./guild.mjs";
 import * as hands from "./hands.mjs";
 import * as people from "./people.mjs";
+import * as renaming from "./renaming.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
 import { url } from "./world.mjs";
@@ -65,6 +66,7 @@ async function run() {
   await scene("Eve founds a guild, by keyboard, and invites Fin, whose browser is closed", () => guild.founding(eve, fin));
   await scene("they share a chest: a member puts, an officer takes, both read who did", () => guild.chest(eve, fin));
   await scene("a guild on a phone: everything fits", () => guild.phone(eve));
+  await scene("Eve and her guild get other names, and Fin sees it", () => renaming.names(eve, fin));
   await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use gundo_client::Picture;
-use gundo_types::{Body, HEADINGS, Point, Time};
+use gundo_types::{Body, EntityId, HEADINGS, Point, Time};
 use gundo_wire::client::{Correction, Refusal, Welcome};
 
 /// Seeded random numbers: SplitMix64 (Steele, Lea, Flood 2014).
@@ -47,6 +47,7 @@ pub struct Wishes {
     pub chance: Chance,
     pub(crate) walk: Option<Body>,
     pub(crate) commands: Vec<(u64, Bytes)>,
+    pub(crate) watches: Vec<(EntityId, bool)>,
 }
 
 impl Wishes {
@@ -70,6 +71,7 @@ impl Wishes {
             chance,
             walk: None,
             commands: Vec::new(),
+            watches: Vec::new(),
         }
     }
 
@@ -102,6 +104,16 @@ impl Wishes {
     /// Sends a command; its answer comes to [`Behaviour::handle_answer`] with the same `tag`.
     pub fn command(&mut self, tag: u64, payload: impl Into<Bytes>) {
         self.commands.push((tag, payload.into()));
+    }
+
+    /// Watches an entity by its id: [`Behaviour::handle_watched`] shows how it looks, now and after each change. At most 16 at a time.
+    pub fn watch(&mut self, entity: EntityId) {
+        self.watches.push((entity, true));
+    }
+
+    /// Watches an entity no more.
+    pub fn unwatch(&mut self, entity: EntityId) {
+        self.watches.push((entity, false));
     }
 }
 
@@ -149,6 +161,11 @@ pub trait Behaviour: Send {
         let _ = sight;
     }
 
+    /// How an entity that it watches looks now. `None`: it shows nothing, or may not be watched (any more).
+    fn handle_watched(&mut self, entity: EntityId, public: Option<&Bytes>) {
+        let _ = (entity, public);
+    }
+
     /// Called about `steps_per_second` times per second while the bot is in the world.
     fn step(&mut self, wishes: &mut Wishes);
 
@@ -167,6 +184,11 @@ pub trait Behaviour: Send {
     /// gained and spent. `None`: it keeps no record, or an answer was one it cannot read. To compare with the journal.
     fn books(&self) -> Option<BTreeMap<u32, i64>> {
         None
+    }
+
+    /// What it has done, and how often, for the report.
+    fn deeds(&self) -> BTreeMap<&'static str, u64> {
+        BTreeMap::new()
     }
 
     /// How many of its commands took effect twice, as far as its private state shows.

@@ -215,6 +215,9 @@ impl Bot {
                 }
             }
         }
+        for (entity, on) in std::mem::take(&mut self.wishes.watches) {
+            if on { self.session.watch(entity) } else { self.session.unwatch(entity) }
+        }
         match self.wishes.walk.take() {
             Some(body) => {
                 self.log.on_wish(desk.now);
@@ -411,7 +414,8 @@ impl Bot {
             Event::Ended(Some(closing)) => desk.tally.error(&format!("closed_{}", closing.code)),
             Event::Notice(notice) => desk.tally.error(&format!("notice_{}", notice.code)),
             Event::Ended(None) | Event::RoundTrip(_) | Event::Stats(_) => {}
-            Event::Watched { .. } | Event::Told(_) | Event::SlowLine(_) => {}
+            Event::Watched { entity, public, .. } => self.mind.handle_watched(entity, public.as_ref()),
+            Event::Told(_) | Event::SlowLine(_) => {}
         }
     }
 
@@ -485,6 +489,9 @@ impl Bot {
         self.session.leave(desk.now);
         self.drain(desk);
         desk.tally.doubled += self.mind.doubled();
+        for (deed, n) in self.mind.deeds() {
+            *desk.tally.deeds.entry(deed).or_insert(0) += n;
+        }
         desk.tally.repeats += self.session.repeats();
     }
 }

@@ -26,6 +26,8 @@ use crate::tally::Tally;
 use crate::window::BotWindow;
 use crate::{BotsConfig, BotsError};
 
+/// Wait after the last answer, seconds.
+const AFTER_SECONDS: f64 = 0.5;
 /// Turns between two steps of one bot: at 10 steps per second, consecutive turns are 5 ms apart.
 const SLOTS: u64 = 20;
 /// Sessions that are due later than this are handled at their bots' turns, ms.
@@ -257,6 +259,8 @@ impl Conductor<'_> {
         let step = 2.0 / f64::from(self.config.steps_per_second.max(1));
         self.wait(step, |_| false);
         self.wait(drain_seconds, |s| s.open.load(Ordering::Relaxed) == 0);
+        // What the last commands did to other bots is shown to those a moment after the answers.
+        self.wait(AFTER_SECONDS, |_| false);
         self.phase(Phase::Leaving);
         (Times { connecting, window }, value)
     }

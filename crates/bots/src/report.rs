@@ -92,6 +92,8 @@ pub struct Report {
     pub updates_per_client: f64,
     /// Connections lost and restored.
     pub reconnects: u64,
+    /// What the bots did, as far as their behaviours count it.
+    pub deeds: BTreeMap<&'static str, u64>,
     /// Everything that went wrong, by code.
     pub errors: BTreeMap<String, u64>,
 }
@@ -134,6 +136,7 @@ impl Report {
             bytes_per_client: t.bytes as f64 / client_seconds,
             updates_per_client: t.updates as f64 / client_seconds,
             reconnects: t.reconnects,
+            deeds: t.deeds.clone(),
             errors: t.errors.clone(),
         }
     }
@@ -194,6 +197,10 @@ impl fmt::Display for Report {
             "traffic     {:.0} bytes and {:.1} updates per client and second",
             self.bytes_per_client, self.updates_per_client
         )?;
+        if !self.deeds.is_empty() {
+            let deeds: Vec<_> = self.deeds.iter().map(|(deed, n)| format!("{deed} {n}")).collect();
+            writeln!(f, "deeds       {}", deeds.join(", "))?;
+        }
         write!(f, "connection  {} lost and restored", self.reconnects)?;
         for (code, n) in &self.errors {
             write!(f, "\n  {code}: {n}")?;

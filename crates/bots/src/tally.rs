@@ -27,6 +27,7 @@ pub(crate) struct Tally {
     pub(crate) reconnects: u64,
     pub(crate) corrections: u64,
     pub(crate) errors: BTreeMap<String, u64>,
+    pub(crate) deeds: BTreeMap<&'static str, u64>,
     // ---- window ----
     pub(crate) command: Histogram<u64>,
     pub(crate) shown: Histogram<u64>,
@@ -55,6 +56,7 @@ impl Tally {
             reconnects: 0,
             corrections: 0,
             errors: BTreeMap::new(),
+            deeds: BTreeMap::new(),
             command: histogram(),
             shown: histogram(),
             gap: histogram(),
@@ -106,6 +108,9 @@ impl Tally {
         }
         for (code, n) in &other.errors {
             *self.errors.entry(code.clone()).or_insert(0) += n;
+        }
+        for (deed, n) in &other.deeds {
+            *self.deeds.entry(deed).or_insert(0) += n;
         }
     }
 }

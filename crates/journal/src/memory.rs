@@ -237,6 +237,12 @@ impl Store {
         self.rows.names.get(&(space.to_owned(), name.to_owned())).copied()
     }
 
+    /// All names of a space that somebody has.
+    pub fn names<'a>(&'a self, space: &'a str) -> impl Iterator<Item = (&'a str, EntityId)> {
+        let rows = self.rows.names.iter().filter(move |((of, _), _)| of == space);
+        rows.filter_map(|((_, name), row)| Some((name.as_str(), row.owner?)))
+    }
+
     /// See [`Journal::streams`].
     pub fn streams(&self, after: Option<EntityId>, max: usize) -> Vec<StreamSummary> {
         let from = after.map_or(Unbounded, Excluded);

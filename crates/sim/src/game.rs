@@ -216,6 +216,7 @@ impl Flows {
 pub struct Facts<'a> {
     pub(crate) states: Vec<(EntityId, bytes::Bytes)>,
     pub(crate) stream: &'a dyn Fn(EntityId) -> Vec<(u64, EventRecord)>,
+    pub(crate) names: &'a dyn Fn(&str) -> Vec<(String, EntityId)>,
 }
 
 impl Facts<'_> {
@@ -227,5 +228,10 @@ impl Facts<'_> {
     /// The events of an entity that were not pruned, with their seqs.
     pub fn events(&self, entity: EntityId) -> Vec<(u64, EventRecord)> {
         (self.stream)(entity)
+    }
+
+    /// The unique names of a namespace, each with its owner.
+    pub fn names(&self, space: &str) -> Vec<(String, EntityId)> {
+        (self.names)(space)
     }
 }

@@ -28,7 +28,7 @@ pub const REQUESTS_MAX: usize = 16;
 /// Players whom one player blocks.
 pub const BLOCKED_MAX: usize = 50;
 
-/// Names by id, as people were called when they came into the list. (Nobody changes its name on this island.)
+/// Names by id. Who changes its name tells those in whose lists it is (`renaming`), but for those who block it.
 pub(crate) type People = BTreeMap<u64, String>;
 
 /// The people of one player.
@@ -59,6 +59,28 @@ impl Circle {
 
     pub(crate) fn has_blocked(&self, id: u64) -> bool {
         self.blocked.contains_key(&id)
+    }
+
+    pub(crate) fn is_friend(&self, id: u64) -> bool {
+        self.friends.contains_key(&id)
+    }
+
+    /// All with whom there is a friendship or a request.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = u64> {
+        [&self.friends, &self.asks_me, &self.asked].into_iter().flat_map(|list| list.keys().copied())
+    }
+
+    /// Whether one of its lists has another name for this player.
+    pub(crate) fn calls_otherwise(&self, id: u64, name: &str) -> bool {
+        let lists = [&self.friends, &self.asks_me, &self.asked, &self.blocked];
+        lists.iter().any(|list| list.get(&id).is_some_and(|known| known != name))
+    }
+
+    pub(crate) fn on_renamed(&mut self, who: Option<&Person>) {
+        let Some(Person { id, name }) = who else { return };
+        for list in [&mut self.friends, &mut self.asks_me, &mut self.asked, &mut self.blocked] {
+            list.entry(*id).and_modify(|known| known.clone_from(name));
+        }
     }
 
     /// Whether there is anything between the two that can end.

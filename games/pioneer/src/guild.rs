@@ -13,11 +13,12 @@
 //! | remove somebody | anybody | members | no |
 //! | make somebody an officer or a member, hand the guild over | yes | no | no |
 //! | leave | when alone | yes | yes |
-//! | dissolve the guild | yes | no | no |
+//! | dissolve the guild, change its name | yes | no | no |
 //!
 //! **The end.** A guild is dissolved by its leader, or when its last member leaves. Its chest must be empty then: the leader takes
 //! everything first, so that nothing is lost and nobody's bag overflows. All members leave in the same transaction, which asks 16
-//! entities at most: the guild and [`DISSOLVED_MAX`] others. A larger guild lets some go first. The name is free at once. Open
+//! entities at most: the guild and [`DISSOLVED_MAX`] others. A larger guild lets some go first. The name is kept for the cool-down, as a
+//! name that was changed is (`kept`), and free for other guilds after it. Open
 //! invitations stay with those who were invited, who find `guild_gone` and decline them.
 //!
 //! **Invitations** reach players who are away. A block does not tell: an invitation by somebody whom the player has blocked is
@@ -31,19 +32,22 @@
 //! A player who is suspended cannot be removed and cannot hand over: everything that would change it is refused with `suspended`.
 
 mod member;
+mod renaming;
 
 use gundo::{Actor, Answered, Asked, Context, Done, Entity, EntityId, State, Stored, WorldTime};
 
 use crate::friends::name_of;
 use crate::inventory::Inventory;
 use crate::island::Island;
+use crate::kept::due;
 use crate::mistakes::Mistake;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
     AskFound, AskSetRole, ChestChanged, ChestEntry, GuildAnswer, GuildDissolved, GuildFounded, GuildInvited,
     GuildJoined, GuildLeft, GuildPublic, GuildRole, GuildRoleSet, GuildState, GuildUninvited, Item, Member,
-    News, Person, PlayerTold, Stack, guild_ask::Ask as Wish, guild_event::Event,
+    Naming, News, Person, PlayerTold, Stack, guild_ask::Ask as Wish, guild_event::Event,
+    guild_hears::Message, naming_timer::Timer,
 };
 
 pub(crate) use member::{Belonging, price};
@@ -64,16 +68,17 @@ pub const DISSOLVED_MAX: usize = 15;
 /// of 16 letters has 64 bytes at most, unless most of its letters have marks.
 const NAME_BYTES_MAX: usize = 64;
 /// Namespace of guilds' names.
-const NAMES: &str = "guild";
+pub(crate) const NAMES: &str = "guild";
 
 /// A guild.
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 40, name = "guild", world = Island, durable = GuildState, event = Event, public = GuildPublic)]
-#[state(ask = Wish, answer = GuildAnswer, asking_creates)]
+#[state(ask = Wish, answer = GuildAnswer, asking_creates, message = Message, timer = Timer)]
 pub struct Guild {
     /// Empty before the first event.
     name: String,
-    name_keys: Vec<String>,
+    /// With the keys of its name, and the names that it keeps.
+    naming: Naming,
     /// In the order in which they came. One of them is the leader, until the guild is dissolved.
     members: Vec<Member>,
     invited: Vec<GuildInvited>,
@@ -184,10 +189,10 @@ impl Guild {
         Ok((Done::new(), GuildAnswer::default()))
     }
 
-    fn leave(&self, by: &Actor) -> Answered<Self> {
+    fn leave(&self, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
         let member = self.member(by.id.id).ok_or(No::NoGuild)?;
         if self.members.len() == 1 {
-            return self.dissolve(by);
+            return self.dissolve(by, cx);
         }
         if member.role() == GuildRole::Leader {
             return Err(No::HandOverFirst.into());
@@ -216,7 +221,7 @@ impl Guild {
         happens(&Event::RoleSet(GuildRoleSet { who: whom, role }))
     }
 
-    fn dissolve(&self, by: &Actor) -> Answered<Self> {
+    fn dissolve(&self, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
         if self.dissolved {
             return Err(No::GuildGone.into());
         }
@@ -228,9 +233,10 @@ impl Guild {
         if others.len() > DISSOLVED_MAX {
             return Err(No::TooManyMembers.into());
         }
-        let dissolved = Event::Dissolved(GuildDissolved { by: by.id.id });
-        let done = Done::new().event(&dissolved);
-        let done = self.name_keys.iter().fold(done, |done, key| done.release_name(NAMES, key));
+        let kept = self.naming.keep(&self.name, cx.now, cx.world);
+        let (number, until) = (kept.number, WorldTime(kept.until));
+        let dissolved = Event::Dissolved(GuildDissolved { by: by.id.id, kept: Some(kept) });
+        let done = Done::new().event(&dissolved).timer(&due(number), until);
         Ok((done, GuildAnswer { others, ..GuildAnswer::default() }))
     }
 
@@ -324,15 +330,19 @@ fn happens(event: &Event) -> Answered<Guild> {
 
 impl Stored for Guild {
     fn load(_id: u64, _world: &Island, state: GuildState) -> Self {
-        let GuildState { name, name_keys, members, invited, chest, log, founded_at, dissolved } = state;
+        let GuildState { name, name_keys, members, invited, chest, log, founded_at, dissolved, naming } =
+            state;
         let chest = Inventory::from_totals(&chest);
-        Self { name, name_keys, members, invited, chest, log, founded_at, dissolved }
+        // Earlier versions kept no names of those that were dissolved.
+        let earlier = || Naming { keys: if dissolved { Vec::new() } else { name_keys }, ..Naming::default() };
+        let naming = naming.unwrap_or_else(earlier);
+        Self { name, naming, members, invited, chest, log, founded_at, dissolved }
     }
 
     fn save(&self) -> GuildState {
-        let Self { name, name_keys, members, invited, chest, log, founded_at, dissolved } = self.clone();
-        let chest = chest.totals();
-        GuildState { name, name_keys, members, invited, chest, log, founded_at, dissolved }
+        let Self { name, naming, members, invited, chest, log, founded_at, dissolved } = self.clone();
+        let (chest, name_keys, naming) = (chest.totals(), naming.keys.clone(), naming.saved());
+        GuildState { name, name_keys, members, invited, chest, log, founded_at, dissolved, naming }
     }
 }
 
@@ -343,12 +353,13 @@ impl Asked for Guild {
             Wish::Invite(ask) => self.invite(ask.who, by),
             Wish::Accept(_) => self.accept(by),
             Wish::Decline(_) => self.decline(by),
-            Wish::Leave(_) => self.leave(by),
+            Wish::Leave(_) => self.leave(by, cx),
             Wish::Remove(ask) => self.remove(ask.whom, by),
             Wish::SetRole(ask) => self.set_role(ask, by),
             Wish::Put(ask) => self.put(ask.stack, by, cx),
             Wish::Take(ask) => self.take(ask.stack, by, cx),
-            Wish::Dissolve(_) => self.dissolve(by),
+            Wish::Dissolve(_) => self.dissolve(by, cx),
+            Wish::Rename(ask) => self.rename(&ask, by, cx),
         }
     }
 }
@@ -358,7 +369,7 @@ impl Entity for Guild {
         match event {
             Event::Founded(fact) => {
                 self.name.clone_from(&fact.name);
-                self.name_keys.clone_from(&fact.name_keys);
+                self.naming.keys.clone_from(&fact.name_keys);
                 self.members.push(Member { who: fact.leader.clone(), role: GuildRole::Leader.into() });
                 self.founded_at = fact.at;
             }
@@ -371,8 +382,16 @@ impl Entity for Guild {
             Event::Left(fact) => self.members.retain(|member| member.id() != fact.who),
             Event::RoleSet(fact) => self.on_role_set(fact),
             Event::ChestChanged(fact) => self.on_chest_changed(fact),
-            Event::Dissolved(_) => {
+            Event::NameChanged(fact) => {
+                self.naming.on_changed(fact);
+                self.name.clone_from(&fact.name);
+            }
+            Event::NameFreed(fact) => self.naming.on_freed(fact.number),
+            Event::PersonRenamed(fact) => self.on_person_renamed(fact.who.as_ref()),
+            Event::Dissolved(fact) => {
                 self.dissolved = true;
+                self.naming.keys.clear();
+                fact.kept.iter().for_each(|kept| self.naming.on_kept(kept));
                 self.members.clear();
                 self.invited.clear();
             }

@@ -24,6 +24,14 @@ pub const ARRIVAL_MM: u32 = 30_000;
 pub const LETTER_LIFE_MS: u64 = 7 * 24 * 3_600_000;
 /// How long it does so in a simulated world, ms.
 const LETTER_LIFE_SIMULATED_MS: u64 = 12_000;
+/// A player, or a guild, changes its name once in this time, ms of world time: 7 days.
+pub const RENAME_EVERY_MS: u64 = 7 * 24 * 3_600_000;
+/// How often it does so in a simulated world, ms.
+const RENAME_EVERY_SIMULATED_MS: u64 = 4_000;
+/// How long an old name is kept before others may take it, ms of world time: 14 days.
+pub const NAME_KEPT_MS: u64 = 14 * 24 * 3_600_000;
+/// How long it is kept in a simulated world, ms.
+const NAME_KEPT_SIMULATED_MS: u64 = 6_000;
 
 /// Heights below are water.
 const SEA: u8 = 64;
@@ -199,6 +207,16 @@ impl Island {
     /// How long a letter stays in a mailbox, ms of world time: in simulated worlds so short that many go back.
     pub fn letter_life_ms(&self) -> u64 {
         if self.gifts_reach_all { LETTER_LIFE_SIMULATED_MS } else { LETTER_LIFE_MS }
+    }
+
+    /// How often somebody may change its name, ms of world time.
+    pub fn rename_every_ms(&self) -> u64 {
+        if self.gifts_reach_all { RENAME_EVERY_SIMULATED_MS } else { RENAME_EVERY_MS }
+    }
+
+    /// How long an old name is kept, ms of world time: in simulated worlds so short that many are released.
+    pub fn name_kept_ms(&self) -> u64 {
+        if self.gifts_reach_all { NAME_KEPT_SIMULATED_MS } else { NAME_KEPT_MS }
     }
 
     /// Whether gifts reach everybody.

@@ -14,6 +14,7 @@ mod gifts;
 mod guild;
 mod inventory;
 mod island;
+mod kept;
 mod land;
 mod mail;
 mod mailbox;
@@ -24,6 +25,7 @@ mod noise;
 mod orders;
 mod player;
 mod refusals;
+mod renaming;
 pub mod schema;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -41,7 +43,11 @@ pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 pub use guild::{CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX};
 use gundo::Rules;
-pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, LETTER_LIFE_MS, SIZE_MM};
+pub use island::{
+    ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, LETTER_LIFE_MS, NAME_KEPT_MS, RENAME_EVERY_MS,
+    SIZE_MM,
+};
+pub use kept::KEPT_MAX;
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
 pub use mail::{LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_STACKS_MAX};
 pub use mailbox::{LETTERS_MAX, LETTERS_OF_ONE_MAX, Mailbox};
@@ -92,6 +98,8 @@ pub fn describe(island: &Island) -> schema::World {
         letter_stacks_max: LETTER_STACKS_MAX as u32,
         letters_max: LETTERS_MAX as u32,
         letter_life_ms: island.letter_life_ms(),
+        rename_every_ms: island.rename_every_ms(),
+        name_kept_ms: island.name_kept_ms(),
         stall_offers_max: OFFERS_MAX as u32,
         stall_reach_mm: STALL_REACH_MM,
         guild_price: guild::price(island),

@@ -49,8 +49,8 @@ impl Player {
         if text.is_empty() && stacks.is_empty() {
             return Err(No::LetterEmpty.into());
         }
-        let to = match (to.as_slice(), name.is_empty()) {
-            ([one], true) => *one,
+        let (to, called) = match (to.as_slice(), name.is_empty()) {
+            ([one], true) => (*one, String::new()),
             ([], false) => Self::find(&name, cx)?,
             _ => return Err(No::OneReceiver.into()),
         };
@@ -66,7 +66,7 @@ impl Player {
         let until = cx.now.0 + cx.world.letter_life_ms();
         let from = Some(Person { id: cx.id.id, name: self.name.clone() });
         let letter = Letter { from, text, stacks, at: cx.now.0, until, ..Letter::default() };
-        let ask = Ask::of::<Self>(to, &player_ask::Ask::Letter(crate::schema::AskLetter {}));
+        let ask = Ask::of::<Self>(to, &player_ask::Ask::Letter(crate::schema::AskLetter { called }));
         Ok(ask.then(move |_: &Self, answer: PlayerAnswer, _| {
             let to_whom = Some(Person { id: to, name: answer.name });
             let letter = Letter { to: to_whom, ..letter.clone() };
@@ -84,8 +84,11 @@ impl Player {
     }
 
     /// Whether this player takes letters of another one, who learns its name. Not whom it has blocked: the answer is the same as of a
-    /// full mailbox.
-    pub(crate) fn answer_letter(&self, from: u64) -> Answered<Self> {
+    /// full mailbox. `called`: the name by which the other one has found it; it may be another's by now.
+    pub(crate) fn answer_letter(&self, from: u64, called: &str) -> Answered<Self> {
+        if !called.is_empty() && !self.is_called(called) {
+            return Err(No::NobodyCalled.into());
+        }
         let both = !self.circle.has_blocked(from);
         Ok((Done::new(), PlayerAnswer { both, ..self.answer_named() }))
     }
@@ -106,7 +109,8 @@ impl Player {
             return Err(No::MissingItems);
         }
         let sent = LetterSent { to: letter.to.clone(), stacks: letter.stacks.clone(), back };
-        let reply = PlayerReply { spent: letter.stacks.clone(), ..PlayerReply::default() };
+        let name = letter.to.as_ref().map(|to| to.name.clone()).unwrap_or_default();
+        let reply = PlayerReply { spent: letter.stacks.clone(), name, ..PlayerReply::default() };
         Ok(Done::new().event(&Event::LetterSent(sent)).reply(&reply))
     }
 

@@ -35,6 +35,11 @@ pub(crate) fn accept_saying(typed: &str) -> Result<String, Refusal> {
     accept_text(typed, SAY_CHARS_MAX).map_err(|why| Refusal::new("bad_text", why.to_string()))
 }
 
+/// The unique names of a name that was accepted once.
+pub(crate) fn keys(name: &str) -> Vec<String> {
+    RULES.accept(name).map(|name| name.keys().map(str::to_owned).collect()).unwrap_or_default()
+}
+
 /// What the name that somebody typed looks like, in lower case: no two players share it.
 ///
 /// # Errors

@@ -19,10 +19,10 @@ use crate::refusals::No;
 use crate::schema::{
     Born, Build, Building, BuildingPaid, BuildingReturned, ChunkRef, CoatPainted, Craft, Crafted, Demolish,
     Gather, Gathered, HandChanged, Hold, Item, ItemsCrafted, ItemsGathered, LandPublic, LandReply, LandWalls,
-    Paint, PlayerAnswer, PlayerOrderAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState,
+    Naming, Paint, PlayerAnswer, PlayerOrderAnswer, PlayerPrivate, PlayerPublic, PlayerReply, PlayerState,
     PlayerTold, Raise, Raised, Raze, Razed, Said, Say, Stack, Take, Trade, Whisper, Whispered, land_command,
-    player_ask::Ask as Wish, player_command::Command, player_event::Event, player_order::Order,
-    player_signal::Signal,
+    naming_timer::Timer, player_ask::Ask as Wish, player_command::Command, player_event::Event,
+    player_hears::Message, player_order::Order, player_signal::Signal,
 };
 
 /// Top walking speed, mm/s.
@@ -48,13 +48,13 @@ const GUILD: Pace = Pace::new("guild", 8, 8_000);
 /// How often somebody may use a guild's chest: 64 members together stay below what one entity can do.
 const CHEST: Pace = Pace::new("chest", 8, 8_000);
 /// Namespace of players' names.
-const NAMES: &str = "player";
+pub(crate) const NAMES: &str = "player";
 
 /// A player.
 #[derive(Clone, Debug, Default, PartialEq, State)]
 #[state(kind = 1, name = "player", player, world = Island, durable = PlayerState, event = Event, signal = Signal)]
 #[state(command = Command, reply = PlayerReply, public = PlayerPublic, private = PlayerPrivate, tell = PlayerTold)]
-#[state(ask = Wish, answer = PlayerAnswer, order = Order, order_answer = PlayerOrderAnswer)]
+#[state(ask = Wish, answer = PlayerAnswer, message = Message, timer = Timer, order = Order, order_answer = PlayerOrderAnswer)]
 pub struct Player {
     /// Empty before the first event.
     pub(crate) name: String,
@@ -68,6 +68,8 @@ pub struct Player {
     /// Letters find it by its name.
     pub(crate) listed: bool,
     pub(crate) belonging: Belonging,
+    /// With the names that it keeps.
+    pub(crate) naming: Naming,
 }
 
 impl Player {
@@ -284,18 +286,20 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, mut state: PlayerState) -> Self {
         let (circle, belonging) = (Circle::load(&state), Belonging::load(&mut state));
-        let PlayerState { name, colour, holds, items, whispers, trade, listed, .. } = state;
-        let items = Inventory::from_totals(&items);
-        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging }
+        let PlayerState { name, colour, holds, items, whispers, trade, listed, naming, .. } = state;
+        let (items, naming) = (Inventory::from_totals(&items), naming.unwrap_or_default());
+        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging } = self.clone();
+        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming } =
+            self.clone();
         let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
         let mine =
             PlayerState { name, colour, holds, items, whispers, trade, listed, ..PlayerState::default() };
         let Belonging { guild, invitations } = belonging;
-        PlayerState { friends, asks_me, asked, blocked, guild, invitations, ..mine }
+        let naming = naming.saved();
+        PlayerState { friends, asks_me, asked, blocked, guild, invitations, naming, ..mine }
     }
 }
 
@@ -310,9 +314,11 @@ impl gundo::Player for Player {
     fn pace(command: &Command) -> Option<Pace> {
         match command {
             Command::Say(_) | Command::Whisper(_) => Some(TALK),
-            Command::Befriend(_) | Command::Unfriend(_) | Command::Block(_) | Command::Unblock(_) => {
-                Some(PEOPLE)
-            }
+            Command::Befriend(_)
+            | Command::Unfriend(_)
+            | Command::Block(_)
+            | Command::Unblock(_)
+            | Command::Rename(_) => Some(PEOPLE),
             Command::BeginTrade(_) | Command::Offer(_) | Command::Confirm(_) | Command::LeaveTrade(_) => {
                 Some(TRADE)
             }
@@ -325,7 +331,8 @@ impl gundo::Player for Player {
             | Command::LeaveGuild(_)
             | Command::RemoveFromGuild(_)
             | Command::SetGuildRole(_)
-            | Command::DissolveGuild(_) => Some(GUILD),
+            | Command::DissolveGuild(_)
+            | Command::RenameGuild(_) => Some(GUILD),
             _ => None,
         }
     }
@@ -353,7 +360,9 @@ impl gundo::Player for Player {
             | Command::SetGuildRole(_)
             | Command::PutInChest(_)
             | Command::TakeFromChest(_)
-            | Command::DissolveGuild(_)) => return self.in_guild(guild, cx),
+            | Command::DissolveGuild(_)
+            | Command::RenameGuild(_)) => return self.in_guild(guild, cx),
+            Command::Rename(rename) => return self.rename(&rename, cx),
             Command::Unblock(unblock) => self.unblock(unblock.whom),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
@@ -366,12 +375,14 @@ impl gundo::Player for Player {
     }
 
     fn private(&self) -> PlayerPrivate {
-        let Self { name, colour, holds, items, circle, trade, belonging, .. } = self;
+        let Self { name, colour, holds, items, circle, trade, belonging, naming, .. } = self;
         let [friends, asks_me, asked, blocked] = circle.lists();
         let (slots, name, trade) = (items.slots(), name.clone(), trade.clone());
         let (colour, holds) = (*colour, *holds);
         let Belonging { guild, invitations } = belonging.clone();
         let mine = PlayerPrivate { slots, name, colour, holds, trade, ..PlayerPrivate::default() };
+        let (old_names, renamed_at) = (naming.old_names(), naming.changed_at);
+        let mine = PlayerPrivate { old_names, renamed_at, ..mine };
         PlayerPrivate { friends, asks_me, asked, blocked, guild, invitations, ..mine }
     }
 
@@ -413,7 +424,7 @@ impl Asked for Player {
             Wish::SeeOffer(offer) => self.answer_see_offer(offer, by, cx),
             Wish::Confirm(confirm) => self.answer_confirm(&confirm, by, cx),
             Wish::EndTrade(end) => self.answer_end_trade(end.trade, by, cx),
-            Wish::Letter(_) => self.answer_letter(by.id.id),
+            Wish::Letter(ask) => self.answer_letter(by.id.id, &ask.called),
             Wish::GuildInvite(ask) => self.answer_guild_invite(ask, by, cx),
             Wish::GuildEnd(ask) => self.answer_guild_end(ask, by, cx),
             Wish::GuildRole(ask) => self.answer_guild_role(ask, by, cx),
@@ -472,6 +483,9 @@ impl Entity for Player {
             | Event::GuildInvitationEnded(_)
             | Event::GuildRoleChanged(_)
             | Event::ChestServed(_) => self.on_guild(event),
+            Event::NameChanged(_) | Event::NameFreed(_) | Event::PersonRenamed(_) | Event::GuildNamed(_) => {
+                self.on_name(event)
+            }
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

@@ -117,6 +117,10 @@ refusals! {
     ChestFull "chest_full" "The chest has no room for that."
     /// The chest does not have so much of it.
     NotInChest "not_in_chest" "There is not that much in the chest."
+    /// The new name is the present one.
+    SameName "same_name" "That is the name already."
+    /// The name was changed less than the pace ago.
+    RenamedLately "renamed_lately" "That name is still new. It can be changed again in some days."
     /// Water or cliff under a building.
     BadGround "bad_ground" "The ground does not hold here. Build on dry, level land."
     /// Another building or something that grows is in the way of a building.

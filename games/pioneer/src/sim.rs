@@ -18,6 +18,7 @@ use crate::schema::{
 use crate::{Guild, Island, Land, Mailbox, Minds, Mistake, Player, Stall};
 
 mod market;
+mod naming;
 mod orders;
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
@@ -186,7 +187,7 @@ impl Game for Simulated {
         Some(Arc::new(Self { mistake: Some(Mistake::parse(name)?), ..Self::default() }))
     }
 
-    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
+    /// Names are unique and in the table of names, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
     /// and no two buildings share an index in a chunk.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
@@ -205,6 +206,7 @@ impl Game for Simulated {
         }
         players.iter().try_for_each(|(id, me)| agrees_with_others(*id, me, &players))?;
         market::check(facts)?;
+        naming::check_players(facts, &players)?;
         guilds::check(facts, &players)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
@@ -331,6 +333,8 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
         Some(Event::ChestServed(served)) => guilds::served(&served, flows),
         Some(Event::GuildExited(_) | Event::GuildRoleChanged(_)) => {}
         Some(Event::GuildInvitationCame(_) | Event::GuildInvitationEnded(_)) => {}
+        Some(Event::NameChanged(_) | Event::NameFreed(_)) => {}
+        Some(Event::PersonRenamed(_) | Event::GuildNamed(_)) => {}
         Some(Event::Born(_) | Event::Hand(_) | Event::Whispered(_) | Event::Listed(_)) | None => {}
     }
 }

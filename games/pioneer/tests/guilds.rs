@@ -10,8 +10,8 @@ use pioneer::schema::{
     SetGuildRole, Stack, TakeFromChest,
 };
 use pioneer::{
-    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX, Player,
-    SLOTS_MAX,
+    CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX, NAME_KEPT_MS,
+    Player, SLOTS_MAX,
 };
 use support::{Town, no, stack};
 
@@ -319,7 +319,7 @@ fn a_command_for_the_guild_of_before_does_nothing_in_the_next_one() {
 }
 
 #[test]
-fn the_last_one_out_dissolves_it_and_the_name_is_free() {
+fn the_last_one_out_dissolves_it_and_the_name_is_free_after_the_cool_down() {
     for by_leaving in [false, true] {
         let mut town = Town::new();
         let [ada, bob] = ["Ada", "Bob"].map(|name| rich(&mut town, name));
@@ -347,6 +347,11 @@ fn the_last_one_out_dissolves_it_and_the_name_is_free() {
         assert_eq!(no(accept(&mut town, bob, guild)), "guild_gone");
         decline(&mut town, bob, guild).expect("is invited");
         assert_eq!(town.own(bob).invitations, []);
+        town.pass_ms(NAME_KEPT_MS - 60_000);
+        town.ring();
+        assert_eq!(no(found(&mut town, bob, "FOXES")), "name_taken");
+        town.pass_ms(60_000);
+        assert_eq!(town.ring(), 1);
         found(&mut town, bob, "FOXES").expect("the name is free");
         town.check();
     }

@@ -261,8 +261,10 @@ fn names_find_who_has_gathered() {
         assert_eq!(no(send_to(&mut town, ada, name)), code, "{name}");
     }
     // Nobody can list another one, or the same name twice.
-    let entry =
-        |player: EntityId| Register { entry: Some(AddressEntry { key: "bob".into(), player: player.id }) };
+    let entry = |player: EntityId| Register {
+        entry: Some(AddressEntry { key: "bob".into(), player: player.id }),
+        gone: false,
+    };
     let address = *town.everybody().iter().find(|id| id.kind.0 == 62).expect("Bob's");
     let before = town.state::<Address>(address);
     assert_eq!(before.entries.len(), 1);

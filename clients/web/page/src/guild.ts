@@ -6,18 +6,20 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type ChestEntry, GuildPublicSchema, GuildRole, type GuildPublic, type Invitation, type Member, type Membership, type Person, type Stack } from "./gen/pioneer_pb.js";
 import { h } from "./dom.js";
 import type { PeopleWishes } from "./people.js";
+import type { Renaming } from "./renaming.js";
 import type { World } from "./world.js";
 
 /** The kind of guilds, as the game numbers it. */
 export const KIND_GUILD = 40;
 
 /** Which page is open. Without a guild, each of them is that of founding one. */
-export type GuildPage = { at: "home" | "invite" | "put" | "take" } | { at: "member"; person: Person };
+export type GuildPage = { at: "home" | "name" | "invite" | "put" | "take" } | { at: "member"; person: Person };
 
 type Part = Node | string;
 
 /** What the panel lends its pages. */
 export interface Pieces {
+  readonly renaming: Renaming;
   head(title: string, deeper: boolean): HTMLElement;
   button(key: string, text: string, click: () => void, className?: string): HTMLButtonElement;
   /** A button with the face and the name of a person. */
@@ -114,6 +116,7 @@ export class Guilds {
     if (!mine) return this.foundPage();
     const guild = this.seen?.id === mine.id ? this.seen.guild : undefined;
     if (!guild) return [this.pieces.head(mine.name, true), h("p", {}, "One moment …")];
+    if (page.at === "name") return this.pieces.renaming.guildPage(mine.id, mine.name);
     if (page.at === "invite") return this.invitePage(mine, guild);
     if (page.at === "put" || page.at === "take") return this.chestPage(mine, guild, page.at);
     if (page.at === "member") return this.memberPage(mine, guild, page.person);
@@ -171,6 +174,7 @@ export class Guilds {
       const words = may ? "invited: withdraw" : "invited";
       parts.push(h("h3", {}, "Invited"), ...guild.invited.map((person) => pieces.row(person, words, () => may && this.remove(mine, person, "withdraw the invitation of"))));
     }
+    if (mine.role === GuildRole.LEADER) parts.push(pieces.button("renameguild", "Change its name …", () => pieces.go({ at: "name" })));
     if (mine.role !== GuildRole.LEADER) parts.push(this.asking("leaveguild", "Leave the guild", "Really leave it?", () => this.leave(mine)));
     else parts.push(...this.endPart(mine, guild));
     return parts;

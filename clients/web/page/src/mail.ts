@@ -1,6 +1,6 @@
 /** The panel of mail: letters that have come, reading one, taking what is in it, sending it back, and writing. */
 import { fromBinary } from "@bufbuild/protobuf";
-import { MailboxPublicSchema, News, type Letter, type Person, type PlayerTold, type Stack } from "./gen/pioneer_pb.js";
+import { MailboxPublicSchema, News, type Letter, type Person, type PlayerReply, type PlayerTold, type Stack } from "./gen/pioneer_pb.js";
 import { h } from "./dom.js";
 import { off, Panel, type PanelWishes, type Part, type Some } from "./panel.js";
 import type { World } from "./world.js";
@@ -187,11 +187,12 @@ export class Mail extends Panel {
     if (!text && this.goods.length === 0) return this.text.focus();
     this.sending = true;
     const whom = to?.name ?? name;
-    const done = () => {
+    const done = (reply: PlayerReply) => {
       this.sending = false;
       this.text.value = this.name.value = "";
       this.goods = [];
-      this.wishes.toast(`Your letter to ${whom} is sent.`);
+      // Somebody who was found by an old name has another one now.
+      this.wishes.toast(`Your letter to ${reply.name || whom} is sent.`);
       if (this.isOpen && this.view.kind === "write") this.go({ kind: "list" });
     };
     const refused = () => {

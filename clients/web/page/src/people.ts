@@ -8,6 +8,7 @@ import { Item, News, type Person, type PlayerReply, type PlayerTold, type Stack,
 import { type GuildPage, Guilds } from "./guild.js";
 import { h, redraw } from "./dom.js";
 import { icon, itemIcon } from "./hud.js";
+import { Renaming } from "./renaming.js";
 import { entityKey, KIND_PLAYER, type PlayerWish, type World } from "./world.js";
 
 /** People near that are listed, the nearest first. */
@@ -32,7 +33,7 @@ export interface PeopleWishes {
   write(to: Person): void;
 }
 
-type View = { kind: "list" } | { kind: "guild"; page: GuildPage } | { kind: "person" | "give"; person: Person } | { kind: "trade" };
+type View = { kind: "list" } | { kind: "name" } | { kind: "guild"; page: GuildPage } | { kind: "person" | "give"; person: Person } | { kind: "trade" };
 type Part = Node | string;
 
 /** A player in sight. */
@@ -55,6 +56,7 @@ export class People {
   /** The other one does not answer: one may leave alone. */
   private stuck = false;
   private readonly guilds: Guilds;
+  private readonly renaming: Renaming;
 
   constructor(
     private readonly world: World,
@@ -62,7 +64,13 @@ export class People {
   ) {
     this.opener.onclick = () => this.toggle();
     world.on("told", (told) => this.onTold(told));
+    this.renaming = new Renaming(world, wishes, {
+      head: (title, deeper) => this.head(title, deeper),
+      button: (key, text, click, className) => this.button(key, text, click, className),
+      done: () => void this.back(),
+    });
     this.guilds = new Guilds(world, wishes, {
+      renaming: this.renaming,
       head: (title, deeper) => this.head(title, deeper),
       button: (key, text, click, className) => this.button(key, text, click, className),
       row: (person, words, click) => this.row(person, words, click, ""),
@@ -132,7 +140,7 @@ export class People {
     const version = own.trade?.version ?? 0n;
     if (version !== this.theirs.version) this.theirs = { version, at: now };
     const near = this.near();
-    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm), this.tag(person.id)]), this.guilds.state, this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
+    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm), this.tag(person.id)]), this.guilds.state, this.view.kind === "name" && this.renaming.state, this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
     const drawn = JSON.stringify(state, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
     if (drawn === this.drawn) return;
     this.drawn = drawn;
@@ -141,7 +149,7 @@ export class People {
 
   private redraw(near: readonly Near[], now: number): void {
     const { view } = this;
-    const parts = view.kind === "list" ? this.list(near) : view.kind === "guild" ? this.guilds.page(view.page) : view.kind === "person" ? this.person(view.person, near) : view.kind === "give" ? this.give(view.person) : this.trade(now);
+    const parts = view.kind === "list" ? this.list(near) : view.kind === "name" ? this.renaming.page() : view.kind === "guild" ? this.guilds.page(view.page) : view.kind === "person" ? this.person(view.person, near) : view.kind === "give" ? this.give(view.person) : this.trade(now);
     redraw(this.box, parts);
   }
 
@@ -199,7 +207,7 @@ export class People {
 
   private list(near: readonly Near[]): Part[] {
     const { friends, asksMe, asked, blocked, trade } = this.world.own;
-    const parts: Part[] = [this.head("People")];
+    const parts: Part[] = [this.head("People"), ...this.ownRow()];
     if (trade?.with) {
       const words = trade.askedMe && trade.mine.length === 0 ? `${trade.with.name} would like to trade` : `You trade with ${trade.with.name}`;
       parts.push(h("div", { className: "card" }, h("p", {}, words), this.button("opentrade", "Open the trade", () => this.go({ kind: "trade" }), "good"), this.leaveButton(trade)));
@@ -223,6 +231,13 @@ export class People {
     if (away.length > 0) parts.push(...this.section("Asked", away.map((person) => this.row(person, "has not answered"))));
     if (blocked.length > 0) parts.push(...this.section("Blocked", blocked.map((person) => this.row(person, ""))));
     return parts;
+  }
+
+  /** The own name, and the way to change it. */
+  private ownRow(): Part[] {
+    const { client, own } = this.world;
+    if (!client.me || !own.name) return [];
+    return [this.row({ id: client.me.id, name: own.name } as Person, "you: change your name", () => this.go({ kind: "name" }), "")];
   }
 
   private section(title: string, rows: Part[]): Part[] {
@@ -425,6 +440,8 @@ export class People {
       [News.GUILD_JOINED]: `${name} is in ${told.guild} now.`,
       [News.GUILD_REMOVED]: `${name} has removed you from ${told.guild}.`,
       [News.GUILD_ROLE]: `${name} has given you another role in ${told.guild}.`,
+      [News.RENAMED]: `${told.text} is called ${name} now.`,
+      [News.GUILD_RENAMED]: `Your guild is called ${told.guild} now.`,
       [News.GUILD_DISSOLVED]: `${name} has dissolved ${told.guild}.`,
     };
     const text = words[told.news];

@@ -1,12 +1,12 @@
 //! Rules without a server: entities in a map; commands and transactions run in one thread, as the engine runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use gundo_kernel::game::{
     Actor, AnyEntity, Asked, Child, Conclude, Entity, Exists, Key, Neighbour, Ordered, Part, Payload, Player,
-    RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Surroundings, Ticked,
+    RawContext, RawDecision, RawDone, Reads, Refusal, Role, Rules, Sending, Surroundings, Ticked,
 };
 use gundo_types::{Body, ChunkId, EntityId, Point, WorldTime};
 use rand_chacha::ChaCha8Rng;
@@ -64,6 +64,8 @@ pub struct Town {
     signals: Vec<(EntityId, Bytes)>,
     tells: Vec<(EntityId, Bytes)>,
     timers: BTreeMap<(EntityId, Bytes), WorldTime>,
+    /// Messages that were not taken yet, with their senders, in order.
+    sends: VecDeque<(EntityId, Sending)>,
     joined: u64,
 }
 
@@ -81,6 +83,7 @@ impl Town {
             signals: Vec::new(),
             tells: Vec::new(),
             timers: BTreeMap::new(),
+            sends: VecDeque::new(),
             joined: 0,
         }
     }
@@ -276,18 +279,42 @@ impl Town {
             let Some(((id, timer), at)) = due.map(|(key, at)| (key.clone(), *at)) else { return rung };
             self.timers.remove(&(id, timer.clone()));
             let decided = self.with(id, None, |entity, cx| entity.on_timer(&timer, at, cx));
-            let all = decided.and_then(|decision| self.ask_all(id, decision)).map(|(mut all, last)| {
-                all.push((id, last));
-                all
-            });
-            let refused = all.and_then(|all| self.land(all)).err();
-            if let Some(why) = refused {
-                let done = self.with(id, None, |entity, cx| entity.on_timer_refused(&timer, at, &why, cx));
-                let landed = done.and_then(|done| self.land(vec![(id, done)]));
-                landed.expect("what follows a refusal takes no name");
-            }
+            self.follow(id, decided, |entity, why, cx| entity.on_timer_refused(&timer, at, why, cx));
         }
         unreachable!("it returns when nothing is due")
+    }
+
+    /// Has the messages taken that entities have sent, in order, and those that are sent for them. Returns how many were taken. Here
+    /// `busy` is a refusal like all others.
+    ///
+    /// # Panics
+    /// More than a thousand were taken: a message is sent for each message.
+    pub fn deliver(&mut self) -> usize {
+        for taken in 0.. {
+            assert!(taken <= RINGS_MAX, "a message is sent for each message");
+            let Some((from, Sending { to, message })) = self.sends.pop_front() else { return taken };
+            let decided = self.with(to, None, |entity, cx| entity.take(&message, from, cx));
+            self.follow(to, decided, |entity, why, cx| entity.not_taken(&message, from, why, cx));
+        }
+        unreachable!("it returns when nothing is left")
+    }
+
+    /// What a timer or a message leads to, and what a refusal does.
+    fn follow(
+        &mut self,
+        id: EntityId,
+        decided: Result<RawDecision, Refusal>,
+        refused: impl FnOnce(&dyn AnyEntity, &Refusal, &mut RawContext<'_>) -> Result<RawDone, Refusal>,
+    ) {
+        let all = decided.and_then(|decision| self.ask_all(id, decision)).map(|(mut all, last)| {
+            all.push((id, last));
+            all
+        });
+        if let Err(why) = all.and_then(|all| self.land(all)) {
+            let done = self.with(id, None, |entity, cx| refused(entity, &why, cx));
+            let landed = done.and_then(|done| self.land(vec![(id, done)]));
+            landed.expect("what follows a refusal takes no name");
+        }
     }
 
     /// Every entity that was asked or looked at.
@@ -462,6 +489,7 @@ impl Town {
             }
             self.signals.extend(done.signals.into_iter().map(|signal| (id, signal)));
             self.tells.extend(done.tells.into_iter().map(|tell| (tell.player, tell.message)));
+            self.sends.extend(done.sends.into_iter().map(|send| (id, send)));
             for timing in done.timers {
                 match timing.at {
                     Some(at) => drop(self.timers.insert((id, timing.timer), at)),

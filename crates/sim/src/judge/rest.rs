@@ -109,7 +109,9 @@ impl Judge {
         }
         let states = self.replicas.iter().map(|(id, r)| (*id, r.snapshot.clone())).collect();
         let stream = |id| store.stream(id, 0, usize::MAX);
-        self.game.check(&Facts { states, stream: &stream }).or_else(|text| violated(Guarantee::Game, text))
+        let names = |space: &str| store.names(space).map(|(name, owner)| (name.to_owned(), owner)).collect();
+        let facts = Facts { states, stream: &stream, names: &names };
+        self.game.check(&facts).or_else(|text| violated(Guarantee::Game, text))
     }
 
     /// A load must produce the same state as all events since the beginning.

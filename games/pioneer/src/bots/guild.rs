@@ -10,7 +10,7 @@ use crate::schema::{
 };
 
 /// Names that bots which do things together want for their guilds: few, so that several want the same.
-const NAMES: [&str; 6] = ["Foxes", "Herons", "Otters", "Ravens", "Seals", "Wolves"];
+pub(super) const NAMES: [&str; 6] = ["Foxes", "Herons", "Otters", "Ravens", "Seals", "Wolves"];
 /// Letters of the other bots' names for guilds: no two look alike.
 const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
 /// Things that bots look for in a chest.
@@ -43,13 +43,15 @@ impl Pioneer {
         if !world.guild_price.iter().all(has) {
             return None;
         }
-        let name = if self.minds.together {
-            NAMES[wishes.chance.below(NAMES.len() as u64) as usize].to_owned()
-        } else {
-            let letter = |_| char::from(LETTERS[wishes.chance.below(LETTERS.len() as u64) as usize]);
-            (0..12).map(letter).collect()
-        };
-        Some(Command::FoundGuild(FoundGuild { name }))
+        Some(Command::FoundGuild(FoundGuild { name: self.name_of_guild(wishes) }))
+    }
+
+    pub(super) fn name_of_guild(&self, wishes: &mut Wishes) -> String {
+        if self.minds.together {
+            return NAMES[wishes.chance.below(NAMES.len() as u64) as usize].to_owned();
+        }
+        let letter = |_| char::from(LETTERS[wishes.chance.below(LETTERS.len() as u64) as usize]);
+        (0..12).map(letter).collect()
     }
 
     fn wish_of_member(&self, mine: &Membership, wishes: &mut Wishes) -> Option<Command> {

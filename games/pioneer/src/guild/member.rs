@@ -37,7 +37,7 @@ impl Belonging {
     }
 
     /// The guild, if it is the one that the command means.
-    fn of(&self, guild: u64) -> Result<&Membership, No> {
+    pub(super) fn of(&self, guild: u64) -> Result<&Membership, No> {
         self.guild.as_ref().filter(|mine| mine.id == guild).ok_or(No::NoGuild)
     }
 
@@ -47,6 +47,20 @@ impl Belonging {
 
     fn forget(&mut self, guild: u64) {
         self.invitations.retain(|invitation| invitation.guild != guild);
+    }
+
+    /// Whether it is in this guild or invited into it.
+    pub(crate) fn knows(&self, guild: u64) -> bool {
+        self.of(guild).is_ok() || self.invitation(guild).is_some()
+    }
+
+    pub(crate) fn on_named(&mut self, guild: u64, name: &str) {
+        self.guild
+            .iter_mut()
+            .filter(|mine| mine.id == guild)
+            .for_each(|mine| name.clone_into(&mut mine.name));
+        let invitations = self.invitations.iter_mut().filter(|invitation| invitation.guild == guild);
+        invitations.for_each(|invitation| name.clone_into(&mut invitation.name));
     }
 
     /// What somebody has asked for whom the player has now blocked is gone, too.
@@ -80,6 +94,7 @@ impl Player {
             Command::PutInChest(put) => self.put_in_chest(put.guild, put.stack),
             Command::TakeFromChest(take) => self.take_from_chest(take.guild, take.stack),
             Command::DissolveGuild(dissolve) => self.dissolve_guild(dissolve.guild),
+            Command::RenameGuild(rename) => return self.rename_guild(&rename),
             _ => Err(No::Unclear),
         };
         Ok(decided?)

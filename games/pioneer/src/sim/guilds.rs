@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo::sim::{EventType, Facts, Flows, Holdings};
 use gundo::{EntityId, Message, Payload, State};
 
-use super::item;
+use super::{item, naming};
 use crate::guild::{Guild, MEMBERS_MAX, Right};
 use crate::schema::{ChestServed, GuildRole, GuildState, Membership, PlayerState, Stack, guild_event::Event};
 
@@ -47,6 +47,7 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
         takes_by_right(id, facts)?;
         guilds.insert(id.id, guild);
     }
+    naming::check_guilds(facts, &guilds)?;
     for (id, player) in players {
         if let Some(mine) = &player.guild {
             let listed =
@@ -86,11 +87,12 @@ fn is_whole(id: EntityId, guild: &GuildState, players: &BTreeMap<u64, PlayerStat
         return Err(format!("{id} has {} members and {leaders} leaders", guild.members.len()));
     }
     for member in &guild.members {
-        let (who, name) = (member.id(), guild.name.clone());
-        let wanted = Membership { id: id.id, name, role: member.role };
+        let who = member.id();
         let has = players.get(&who).and_then(|player| player.guild.as_ref());
-        if has != Some(&wanted) {
-            return Err(format!("{id} lists {who:x} as {wanted:?}, which says {has:?}"));
+        // A member hears of a new name after the guild has it.
+        let agrees = |has: &Membership| has.id == id.id && has.role == member.role && !has.name.is_empty();
+        if !has.is_some_and(agrees) {
+            return Err(format!("{id} lists {who:x} as {member:?}, which says {has:?}"));
         }
     }
     Ok(())

@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIsUGCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDRIsCgtndWlsZF9wcmljZRgoIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGQoRZ3VpbGRfbWVtYmVyc19tYXgYKSABKA0SFwoPY2hlc3Rfc2xvdHNfbWF4GCogASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiYgoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWd1aWxkGCggASgJIq4DCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZRIrCgVndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyc2hpcBIxCgtpbnZpdGF0aW9ucxgpIAMoCzIcLmd1bmRvLnBpb25lZXIudjEuSW52aXRhdGlvbiIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgi0Q4KDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAEjMKC3NlbmRfbGV0dGVyGDwgASgLMhwuZ3VuZG8ucGlvbmVlci52MS5TZW5kTGV0dGVySAASMwoLcmVhZF9sZXR0ZXIYPSABKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlYWRMZXR0ZXJIABI8ChB0YWtlX2Zyb21fbGV0dGVyGD4gASgLMiAuZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUxldHRlckgAEjcKDWRlbGV0ZV9sZXR0ZXIYPyABKAsyHi5ndW5kby5waW9uZWVyLnYxLkRlbGV0ZUxldHRlckgAEjcKDXJldHVybl9sZXR0ZXIYQCABKAsyHi5ndW5kby5waW9uZWVyLnYxLlJldHVybkxldHRlckgAEikKBnB1dF91cBhBIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUHV0VXBIABIsCgdyZXByaWNlGEIgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5SZXByaWNlSAASLgoId2l0aGRyYXcYQyABKAsyGi5ndW5kby5waW9uZWVyLnYxLldpdGhkcmF3SAASJAoDYnV5GEQgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5CdXlIABI3Cg10YWtlX3Byb2NlZWRzGEUgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5UYWtlUHJvY2VlZHNIABIzCgtmb3VuZF9ndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuRm91bmRHdWlsZEgAEjoKD2ludml0ZV90b19ndWlsZBgpIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuSW52aXRlVG9HdWlsZEgAEjUKDGFjY2VwdF9ndWlsZBgqIAEoCzIdLmd1bmRvLnBpb25lZXIudjEuQWNjZXB0R3VpbGRIABI3Cg1kZWNsaW5lX2d1aWxkGCsgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWNsaW5lR3VpbGRIABIzCgtsZWF2ZV9ndWlsZBgsIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVHdWlsZEgAEj4KEXJlbW92ZV9mcm9tX2d1aWxkGC0gASgLMiEuZ3VuZG8ucGlvbmVlci52MS5SZW1vdmVGcm9tR3VpbGRIABI4Cg5zZXRfZ3VpbGRfcm9sZRguIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuU2V0R3VpbGRSb2xlSAASNAoMcHV0X2luX2NoZXN0GC8gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5QdXRJbkNoZXN0SAASOgoPdGFrZV9mcm9tX2NoZXN0GDAgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUNoZXN0SAASOQoOZGlzc29sdmVfZ3VpbGQYMSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkRpc3NvbHZlR3VpbGRIAEIJCgdjb21tYW5kIkIKBkdhdGhlchIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iWQoFQnVpbGQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgREhAKCHJvdGF0aW9uGAQgASgNIkQKCERlbW9saXNoEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSImCgVDcmFmdBIOCgZyZWNpcGUYASABKA0SDQoFY291bnQYAiABKA0iEwoDU2F5EgwKBHRleHQYASABKAkiLAoESG9sZBIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIhcKBVBhaW50Eg4KBmNvbG91chgBIAEoDSIjCgdXaGlzcGVyEgoKAnRvGAEgASgGEgwKBHRleHQYAiABKAkiOQoER2l2ZRIKCgJ0bxgBIAMoBhIlCgRlYWNoGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIYCghCZWZyaWVuZBIMCgR3aXRoGAEgASgGIhgKCFVuZnJpZW5kEgwKBHdpdGgYASABKAYiFQoFQmxvY2sSDAoEd2hvbRgBIAEoBiIXCgdVbmJsb2NrEgwKBHdob20YASABKAYiGgoKQmVnaW5UcmFkZRIMCgR3aXRoGAEgASgGIj8KBU9mZmVyEg0KBXRyYWRlGAEgASgGEicKBnN0YWNrcxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siKQoHQ29uZmlybRINCgV0cmFkZRgBIAEoBhIPCgd2ZXJzaW9uGAIgASgEIioKCkxlYXZlVHJhZGUSDQoFdHJhZGUYASABKAYSDQoFYWxvbmUYAiABKAgiXQoKU2VuZExldHRlchIKCgJ0bxgBIAMoBhIMCgRuYW1lGAIgASgJEgwKBHRleHQYAyABKAkSJwoGc3RhY2tzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIcCgpSZWFkTGV0dGVyEg4KBmxldHRlchgBIAEoDSIgCg5UYWtlRnJvbUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMRGVsZXRlTGV0dGVyEg4KBmxldHRlchgBIAEoDSIeCgxSZXR1cm5MZXR0ZXISDgoGbGV0dGVyGAEgASgNInIKBVB1dFVwEg0KBXN0YWxsGAEgASgGEiQKA2xvdBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxvdHMYBCABKA0iTwoHUmVwcmljZRINCgVzdGFsbBgBIAEoBhINCgVvZmZlchgCIAEoDRImCgVwcmljZRgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siNgoIV2l0aGRyYXcSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDAoEbG90cxgDIAEoDSJCCgNCdXkSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDwoHdmVyc2lvbhgDIAEoDRIMCgRsb3RzGAQgASgNIkUKDFRha2VQcm9jZWVkcxINCgVzdGFsbBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGgoKRm91bmRHdWlsZBIMCgRuYW1lGAEgASgJIiwKDUludml0ZVRvR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiIcCgtBY2NlcHRHdWlsZBINCgVndWlsZBgBIAEoBiIdCgxEZWNsaW5lR3VpbGQSDQoFZ3VpbGQYASABKAYiGwoKTGVhdmVHdWlsZBINCgVndWlsZBgBIAEoBiIuCg9SZW1vdmVGcm9tR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiJWCgxTZXRHdWlsZFJvbGUSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBhIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiQwoKUHV0SW5DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siRgoNVGFrZUZyb21DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHgoNRGlzc29sdmVHdWlsZBINCgVndWlsZBgBIAEoBiK2AQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNEgwKBHRleHQYPCABKAkSDgoGZW50aXR5GD0gASgGIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iogEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDQoFZ3VpbGQYKCABKAki2AEKC0d1aWxkUHVibGljEgwKBG5hbWUYASABKAkSKQoHbWVtYmVycxgCIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyEikKB2ludml0ZWQYAyADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgVjaGVzdBgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoDbG9nGAUgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5DaGVzdEVudHJ5EhIKCmZvdW5kZWRfYXQYBiABKAQiWgoGTWVtYmVyEiUKA3dobxgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKBHJvbGUYAiABKA4yGy5ndW5kby5waW9uZWVyLnYxLkd1aWxkUm9sZSJ1CgpDaGVzdEVudHJ5EgoKAmF0GAEgASgEEiUKA3dobxgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgwKBHRvb2sYAyABKAgSJgoFc3RhY2sYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIlEKCk1lbWJlcnNoaXASCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCRIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiUQoKSW52aXRhdGlvbhINCgVndWlsZBgBIAEoBhIMCgRuYW1lGAIgASgJEiYKBGZyb20YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbiJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSKHAQoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGEg4KBmVudGl0eRg8IAEoBiI6Cg1NYWlsYm94UHVibGljEikKB2xldHRlcnMYASADKAsyGC5ndW5kby5waW9uZWVyLnYxLkxldHRlciLUAQoGTGV0dGVyEg4KBm51bWJlchgBIAEoDRImCgRmcm9tGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJAoCdG8YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0ZXh0GAQgASgJEicKBnN0YWNrcxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSCgoCYXQYBiABKAQSDQoFdW50aWwYByABKAQSDAoEYmFjaxgIIAEoCBIMCgRyZWFkGAkgASgIIqIBCgtTdGFsbFB1YmxpYxInCgVvd25lchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgkKAXgYAiABKBESCQoBeRgDIAEoERIpCgZvZmZlcnMYBCADKAsyGS5ndW5kby5waW9uZWVyLnYxLk9mZmVyZWQSKQoIcHJvY2VlZHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIoYBCgdPZmZlcmVkEg4KBm51bWJlchgBIAEoDRIPCgd2ZXJzaW9uGAIgASgNEiQKA2xvdBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxlZnQYBSABKA0icAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpuCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADEhIKDkJVSUxESU5HX1NUQUxMEDwqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIq6QIKBE5ld3MSDQoJTkVXU19OT05FEAASDQoJTkVXU19HSUZUEAESFQoRTkVXU19GUklFTkRfQVNLRUQQAhIUChBORVdTX0ZSSUVORF9NQURFEAMSFAoQTkVXU19UUkFERV9CRUdVThAEEhMKD05FV1NfVFJBREVfRE9ORRAFEhMKD05FV1NfVFJBREVfTEVGVBAGEg8KC05FV1NfTEVUVEVSEDwSFAoQTkVXU19MRVRURVJfQkFDSxA9Eg0KCU5FV1NfU09MRBA+EhYKEk5FV1NfR1VJTERfSU5WSVRFRBAoEhUKEU5FV1NfR1VJTERfSk9JTkVEECkSFgoSTkVXU19HVUlMRF9SRU1PVkVEECoSEwoPTkVXU19HVUlMRF9ST0xFECsSGAoUTkVXU19HVUlMRF9ESVNTT0xWRUQQLBIUChBORVdTX0NPTVBFTlNBVEVEEHgSFAoQTkVXU19UUkFERV9FTkRFRBB5KmYKCUd1aWxkUm9sZRITCg9HVUlMRF9ST0xFX05PTkUQABIVChFHVUlMRF9ST0xFX01FTUJFUhABEhYKEkdVSUxEX1JPTEVfT0ZGSUNFUhACEhUKEUdVSUxEX1JPTEVfTEVBREVSEAMqOgoFU3RhZ2USDgoKU1RBR0VfRlVMTBAAEhEKDVNUQUdFX0dST1dJTkcQARIOCgpTVEFHRV9CQVJFEAIqNwoETW9vZBINCglNT09EX0NBTE0QABIQCgxNT09EX1dBTkRFUlMQARIOCgpNT09EX0ZMRUVTEAJiBnByb3RvMw");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIvQGCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDRIsCgtndWlsZF9wcmljZRgoIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGQoRZ3VpbGRfbWVtYmVyc19tYXgYKSABKA0SFwoPY2hlc3Rfc2xvdHNfbWF4GCogASgNEhcKD3JlbmFtZV9ldmVyeV9tcxhkIAEoBBIUCgxuYW1lX2tlcHRfbXMYZSABKAQiswEKB1RlcnJhaW4SDwoHY2VsbF9tbRgBIAEoDRIPCgdjb3JuZXJzGAIgASgNEg4KBmhlaWdodBgDIAEoDBIMCgR3b29kGAQgASgMEhIKCnNlYV9oZWlnaHQYBSABKA0SFAoMYmVhY2hfaGVpZ2h0GAYgASgNEhMKC3JvY2tfaGVpZ2h0GAcgASgNEhQKDGNsaWZmX2hlaWdodBgIIAEoDRITCgtmb3Jlc3Rfd29vZBgJIAEoDSJRCghJdGVtSW5mbxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEgwKBG5hbWUYAiABKAkSEQoJc3RhY2tfbWF4GAMgASgNInoKClJlY2lwZUluZm8SDgoGcmVjaXBlGAEgASgNEgwKBG5hbWUYAiABKAkSJgoFdGFrZXMYAyADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBWdpdmVzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayLAAQoMQnVpbGRpbmdJbmZvEiwKCGJ1aWxkaW5nGAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIMCgRuYW1lGAIgASgJEhAKCHdpZHRoX21tGAMgASgNEhAKCGRlcHRoX21tGAQgASgNEiYKBWNvc3RzGAUgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIoCgdyZXR1cm5zGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayLEAQoJVGhpbmdJbmZvEiQKBHdoYXQYASABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSDAoEbmFtZRgCIAEoCRIlCgVnaXZlcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRISCgphbW91bnRfbWF4GAQgASgNEg8KB3VuaXRfbXMYBSABKAQSJAoEdG9vbBgGIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIRCglyYWRpdXNfbW0YByABKA0iPAoFU3RhY2sSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRINCgVjb3VudBgCIAEoDSIiCghDaHVua1JlZhIKCgJjeBgBIAEoERIKCgJjeRgCIAEoESJiCgxQbGF5ZXJQdWJsaWMSDAoEbmFtZRgBIAEoCRIOCgZjb2xvdXIYAiABKA0SJQoFaG9sZHMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFZ3VpbGQYKCABKAki8AMKDVBsYXllclByaXZhdGUSJgoFc2xvdHMYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBG5hbWUYAiABKAkSDgoGY29sb3VyGAMgASgNEiUKBWhvbGRzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEikKB2ZyaWVuZHMYBSADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgdhc2tzX21lGAYgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJwoFYXNrZWQYByADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgdibG9ja2VkGAggAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJgoFdHJhZGUYCSABKAsyFy5ndW5kby5waW9uZWVyLnYxLlRyYWRlEisKBWd1aWxkGCggASgLMhwuZ3VuZG8ucGlvbmVlci52MS5NZW1iZXJzaGlwEjEKC2ludml0YXRpb25zGCkgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5JbnZpdGF0aW9uEiwKCW9sZF9uYW1lcxhkIAMoCzIZLmd1bmRvLnBpb25lZXIudjEuT2xkTmFtZRISCgpyZW5hbWVkX2F0GGUgASgEIiYKB09sZE5hbWUSDAoEbmFtZRgBIAEoCRINCgV1bnRpbBgCIAEoBCIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgitA8KDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAEjMKC3NlbmRfbGV0dGVyGDwgASgLMhwuZ3VuZG8ucGlvbmVlci52MS5TZW5kTGV0dGVySAASMwoLcmVhZF9sZXR0ZXIYPSABKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlYWRMZXR0ZXJIABI8ChB0YWtlX2Zyb21fbGV0dGVyGD4gASgLMiAuZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUxldHRlckgAEjcKDWRlbGV0ZV9sZXR0ZXIYPyABKAsyHi5ndW5kby5waW9uZWVyLnYxLkRlbGV0ZUxldHRlckgAEjcKDXJldHVybl9sZXR0ZXIYQCABKAsyHi5ndW5kby5waW9uZWVyLnYxLlJldHVybkxldHRlckgAEikKBnB1dF91cBhBIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUHV0VXBIABIsCgdyZXByaWNlGEIgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5SZXByaWNlSAASLgoId2l0aGRyYXcYQyABKAsyGi5ndW5kby5waW9uZWVyLnYxLldpdGhkcmF3SAASJAoDYnV5GEQgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5CdXlIABI3Cg10YWtlX3Byb2NlZWRzGEUgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5UYWtlUHJvY2VlZHNIABIzCgtmb3VuZF9ndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuRm91bmRHdWlsZEgAEjoKD2ludml0ZV90b19ndWlsZBgpIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuSW52aXRlVG9HdWlsZEgAEjUKDGFjY2VwdF9ndWlsZBgqIAEoCzIdLmd1bmRvLnBpb25lZXIudjEuQWNjZXB0R3VpbGRIABI3Cg1kZWNsaW5lX2d1aWxkGCsgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWNsaW5lR3VpbGRIABIzCgtsZWF2ZV9ndWlsZBgsIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVHdWlsZEgAEj4KEXJlbW92ZV9mcm9tX2d1aWxkGC0gASgLMiEuZ3VuZG8ucGlvbmVlci52MS5SZW1vdmVGcm9tR3VpbGRIABI4Cg5zZXRfZ3VpbGRfcm9sZRguIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuU2V0R3VpbGRSb2xlSAASNAoMcHV0X2luX2NoZXN0GC8gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5QdXRJbkNoZXN0SAASOgoPdGFrZV9mcm9tX2NoZXN0GDAgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUNoZXN0SAASOQoOZGlzc29sdmVfZ3VpbGQYMSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkRpc3NvbHZlR3VpbGRIABIqCgZyZW5hbWUYZCABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJlbmFtZUgAEjUKDHJlbmFtZV9ndWlsZBhlIAEoCzIdLmd1bmRvLnBpb25lZXIudjEuUmVuYW1lR3VpbGRIAEIJCgdjb21tYW5kIkIKBkdhdGhlchIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iWQoFQnVpbGQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgREhAKCHJvdGF0aW9uGAQgASgNIkQKCERlbW9saXNoEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSImCgVDcmFmdBIOCgZyZWNpcGUYASABKA0SDQoFY291bnQYAiABKA0iEwoDU2F5EgwKBHRleHQYASABKAkiLAoESG9sZBIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIhcKBVBhaW50Eg4KBmNvbG91chgBIAEoDSIjCgdXaGlzcGVyEgoKAnRvGAEgASgGEgwKBHRleHQYAiABKAkiOQoER2l2ZRIKCgJ0bxgBIAMoBhIlCgRlYWNoGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIYCghCZWZyaWVuZBIMCgR3aXRoGAEgASgGIhgKCFVuZnJpZW5kEgwKBHdpdGgYASABKAYiFQoFQmxvY2sSDAoEd2hvbRgBIAEoBiIXCgdVbmJsb2NrEgwKBHdob20YASABKAYiGgoKQmVnaW5UcmFkZRIMCgR3aXRoGAEgASgGIj8KBU9mZmVyEg0KBXRyYWRlGAEgASgGEicKBnN0YWNrcxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siKQoHQ29uZmlybRINCgV0cmFkZRgBIAEoBhIPCgd2ZXJzaW9uGAIgASgEIioKCkxlYXZlVHJhZGUSDQoFdHJhZGUYASABKAYSDQoFYWxvbmUYAiABKAgiXQoKU2VuZExldHRlchIKCgJ0bxgBIAMoBhIMCgRuYW1lGAIgASgJEgwKBHRleHQYAyABKAkSJwoGc3RhY2tzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIcCgpSZWFkTGV0dGVyEg4KBmxldHRlchgBIAEoDSIgCg5UYWtlRnJvbUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMRGVsZXRlTGV0dGVyEg4KBmxldHRlchgBIAEoDSIeCgxSZXR1cm5MZXR0ZXISDgoGbGV0dGVyGAEgASgNInIKBVB1dFVwEg0KBXN0YWxsGAEgASgGEiQKA2xvdBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxvdHMYBCABKA0iTwoHUmVwcmljZRINCgVzdGFsbBgBIAEoBhINCgVvZmZlchgCIAEoDRImCgVwcmljZRgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siNgoIV2l0aGRyYXcSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDAoEbG90cxgDIAEoDSJCCgNCdXkSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDwoHdmVyc2lvbhgDIAEoDRIMCgRsb3RzGAQgASgNIkUKDFRha2VQcm9jZWVkcxINCgVzdGFsbBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGgoKRm91bmRHdWlsZBIMCgRuYW1lGAEgASgJIiwKDUludml0ZVRvR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiIcCgtBY2NlcHRHdWlsZBINCgVndWlsZBgBIAEoBiIdCgxEZWNsaW5lR3VpbGQSDQoFZ3VpbGQYASABKAYiGwoKTGVhdmVHdWlsZBINCgVndWlsZBgBIAEoBiIuCg9SZW1vdmVGcm9tR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiJWCgxTZXRHdWlsZFJvbGUSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBhIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiQwoKUHV0SW5DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siRgoNVGFrZUZyb21DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHgoNRGlzc29sdmVHdWlsZBINCgVndWlsZBgBIAEoBiIWCgZSZW5hbWUSDAoEbmFtZRgBIAEoCSIqCgtSZW5hbWVHdWlsZBINCgVndWlsZBgBIAEoBhIMCgRuYW1lGAIgASgJIsQBCgtQbGF5ZXJSZXBseRInCgZnYWluZWQYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXNwZW50GAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIpCgVjaHVuaxgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYBCABKA0SDAoEdGV4dBg8IAEoCRIOCgZlbnRpdHkYPSABKAYSDAoEbmFtZRhkIAEoCSL0AQoMUGxheWVyU2lnbmFsEiYKBHNhaWQYASABKAsyFi5ndW5kby5waW9uZWVyLnYxLlNhaWRIABIuCghnYXRoZXJlZBgCIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuR2F0aGVyZWRIABIqCgZyYWlzZWQYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJhaXNlZEgAEigKBXJhemVkGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5SYXplZEgAEiwKB2NyYWZ0ZWQYBSABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNyYWZ0ZWRIAEIICgZzaWduYWwiFAoEU2FpZBIMCgR0ZXh0GAEgASgJIm0KCEdhdGhlcmVkEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDRInCgZnYWluZWQYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkgKBlJhaXNlZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiRwoFUmF6ZWQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgRIhkKB0NyYWZ0ZWQSDgoGcmVjaXBlGAEgASgNIqIBCgpQbGF5ZXJUb2xkEgwKBGZyb20YASABKAYSDAoEdGV4dBgCIAEoCRIOCgZudW1iZXIYAyABKAQSJAoEbmV3cxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTmV3cxIMCgRuYW1lGAUgASgJEiUKBGdpZnQYBiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEg0KBWd1aWxkGCggASgJItgBCgtHdWlsZFB1YmxpYxIMCgRuYW1lGAEgASgJEikKB21lbWJlcnMYAiADKAsyGC5ndW5kby5waW9uZWVyLnYxLk1lbWJlchIpCgdpbnZpdGVkGAMgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJgoFY2hlc3QYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEikKA2xvZxgFIAMoCzIcLmd1bmRvLnBpb25lZXIudjEuQ2hlc3RFbnRyeRISCgpmb3VuZGVkX2F0GAYgASgEIloKBk1lbWJlchIlCgN3aG8YASABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIpCgRyb2xlGAIgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUidQoKQ2hlc3RFbnRyeRIKCgJhdBgBIAEoBBIlCgN3aG8YAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0b29rGAMgASgIEiYKBXN0YWNrGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayJRCgpNZW1iZXJzaGlwEgoKAmlkGAEgASgGEgwKBG5hbWUYAiABKAkSKQoEcm9sZRgDIAEoDjIbLmd1bmRvLnBpb25lZXIudjEuR3VpbGRSb2xlIlEKCkludml0YXRpb24SDQoFZ3VpbGQYASABKAYSDAoEbmFtZRgCIAEoCRImCgRmcm9tGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24iYQoKTGFuZFB1YmxpYxInCgZ0aGluZ3MYASADKAsyFy5ndW5kby5waW9uZWVyLnYxLlRoaW5nEioKCWJ1aWxkaW5ncxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbHQimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0ihwEKBUJ1aWx0Eg0KBWluZGV4GAEgASgNEigKBHdoYXQYAiABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAyABKA0SCQoBeRgEIAEoDRIQCghyb3RhdGlvbhgFIAEoDRINCgVvd25lchgGIAEoBhIOCgZlbnRpdHkYPCABKAYiOgoNTWFpbGJveFB1YmxpYxIpCgdsZXR0ZXJzGAEgAygLMhguZ3VuZG8ucGlvbmVlci52MS5MZXR0ZXIi1AEKBkxldHRlchIOCgZudW1iZXIYASABKA0SJgoEZnJvbRgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiQKAnRvGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SDAoEdGV4dBgEIAEoCRInCgZzdGFja3MYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgoKAmF0GAYgASgEEg0KBXVudGlsGAcgASgEEgwKBGJhY2sYCCABKAgSDAoEcmVhZBgJIAEoCCKiAQoLU3RhbGxQdWJsaWMSJwoFb3duZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIJCgF4GAIgASgREgkKAXkYAyABKBESKQoGb2ZmZXJzGAQgAygLMhkuZ3VuZG8ucGlvbmVlci52MS5PZmZlcmVkEikKCHByb2NlZWRzGAUgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayKGAQoHT2ZmZXJlZBIOCgZudW1iZXIYASABKA0SDwoHdmVyc2lvbhgCIAEoDRIkCgNsb3QYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXByaWNlGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRsZWZ0GAUgASgNInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqbgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAxISCg5CVUlMRElOR19TVEFMTBA8KnQKBFdoYXQSDQoJV0hBVF9OT05FEAASDQoJV0hBVF9QSU5FEAESDAoIV0hBVF9PQUsQAhINCglXSEFUX1BBTE0QAxINCglXSEFUX1JPQ0sQBBITCg9XSEFUX0JFUlJZX0JVU0gQBRINCglXSEFUX0ZMQVgQBipCCgdTcGVjaWVzEhAKDFNQRUNJRVNfTk9ORRAAEhIKDlNQRUNJRVNfUkFCQklUEAESEQoNU1BFQ0lFU19TSEVFUBACKpMDCgROZXdzEg0KCU5FV1NfTk9ORRAAEg0KCU5FV1NfR0lGVBABEhUKEU5FV1NfRlJJRU5EX0FTS0VEEAISFAoQTkVXU19GUklFTkRfTUFERRADEhQKEE5FV1NfVFJBREVfQkVHVU4QBBITCg9ORVdTX1RSQURFX0RPTkUQBRITCg9ORVdTX1RSQURFX0xFRlQQBhIPCgtORVdTX0xFVFRFUhA8EhQKEE5FV1NfTEVUVEVSX0JBQ0sQPRINCglORVdTX1NPTEQQPhIWChJORVdTX0dVSUxEX0lOVklURUQQKBIVChFORVdTX0dVSUxEX0pPSU5FRBApEhYKEk5FV1NfR1VJTERfUkVNT1ZFRBAqEhMKD05FV1NfR1VJTERfUk9MRRArEhgKFE5FV1NfR1VJTERfRElTU09MVkVEECwSFAoQTkVXU19DT01QRU5TQVRFRBB4EhQKEE5FV1NfVFJBREVfRU5ERUQQeRIQCgxORVdTX1JFTkFNRUQQZBIWChJORVdTX0dVSUxEX1JFTkFNRUQQZSpmCglHdWlsZFJvbGUSEwoPR1VJTERfUk9MRV9OT05FEAASFQoRR1VJTERfUk9MRV9NRU1CRVIQARIWChJHVUlMRF9ST0xFX09GRklDRVIQAhIVChFHVUlMRF9ST0xFX0xFQURFUhADKjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -216,6 +216,20 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 chest_slots_max = 42;
    */
   chestSlotsMax: number;
+
+  /**
+   * a player, or a guild, changes its name once in this time
+   *
+   * @generated from field: uint64 rename_every_ms = 100;
+   */
+  renameEveryMs: bigint;
+
+  /**
+   * an old name is kept for so long before others may take it
+   *
+   * @generated from field: uint64 name_kept_ms = 101;
+   */
+  nameKeptMs: bigint;
 };
 
 /**
@@ -625,6 +639,20 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
    * @generated from field: repeated gundo.pioneer.v1.Invitation invitations = 41;
    */
   invitations: Invitation[];
+
+  /**
+   * which it still keeps, the oldest first
+   *
+   * @generated from field: repeated gundo.pioneer.v1.OldName old_names = 100;
+   */
+  oldNames: OldName[];
+
+  /**
+   * world time at which it took its name; 0: it was born with it
+   *
+   * @generated from field: uint64 renamed_at = 101;
+   */
+  renamedAt: bigint;
 };
 
 /**
@@ -633,6 +661,30 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
  */
 export const PlayerPrivateSchema: GenMessage<PlayerPrivate> = /*@__PURE__*/
   messageDesc(file_pioneer, 9);
+
+/**
+ * @generated from message gundo.pioneer.v1.OldName
+ */
+export type OldName = Message<"gundo.pioneer.v1.OldName"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * world time at which others may take it
+   *
+   * @generated from field: uint64 until = 2;
+   */
+  until: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.OldName.
+ * Use `create(OldNameSchema)` to create a new message.
+ */
+export const OldNameSchema: GenMessage<OldName> = /*@__PURE__*/
+  messageDesc(file_pioneer, 10);
 
 /**
  * @generated from message gundo.pioneer.v1.Person
@@ -656,7 +708,7 @@ export type Person = Message<"gundo.pioneer.v1.Person"> & {
  * Use `create(PersonSchema)` to create a new message.
  */
 export const PersonSchema: GenMessage<Person> = /*@__PURE__*/
-  messageDesc(file_pioneer, 10);
+  messageDesc(file_pioneer, 11);
 
 /**
  * A trade of two players, as one of them sees it. What it offers is out of its bag, and keeps its slots there.
@@ -718,7 +770,7 @@ export type Trade = Message<"gundo.pioneer.v1.Trade"> & {
  * Use `create(TradeSchema)` to create a new message.
  */
 export const TradeSchema: GenMessage<Trade> = /*@__PURE__*/
-  messageDesc(file_pioneer, 11);
+  messageDesc(file_pioneer, 12);
 
 /**
  * Command.payload.
@@ -951,6 +1003,18 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: DissolveGuild;
     case: "dissolveGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.Rename rename = 100;
+     */
+    value: Rename;
+    case: "rename";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.RenameGuild rename_guild = 101;
+     */
+    value: RenameGuild;
+    case: "renameGuild";
   } | { case: undefined; value?: undefined };
 };
 
@@ -959,7 +1023,7 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
  * Use `create(PlayerCommandSchema)` to create a new message.
  */
 export const PlayerCommandSchema: GenMessage<PlayerCommand> = /*@__PURE__*/
-  messageDesc(file_pioneer, 12);
+  messageDesc(file_pioneer, 13);
 
 /**
  * takes what has grown on a tree, rock or bush
@@ -985,7 +1049,7 @@ export type Gather = Message<"gundo.pioneer.v1.Gather"> & {
  * Use `create(GatherSchema)` to create a new message.
  */
 export const GatherSchema: GenMessage<Gather> = /*@__PURE__*/
-  messageDesc(file_pioneer, 13);
+  messageDesc(file_pioneer, 14);
 
 /**
  * @generated from message gundo.pioneer.v1.Build
@@ -1023,7 +1087,7 @@ export type Build = Message<"gundo.pioneer.v1.Build"> & {
  * Use `create(BuildSchema)` to create a new message.
  */
 export const BuildSchema: GenMessage<Build> = /*@__PURE__*/
-  messageDesc(file_pioneer, 14);
+  messageDesc(file_pioneer, 15);
 
 /**
  * one's own building
@@ -1051,7 +1115,7 @@ export type Demolish = Message<"gundo.pioneer.v1.Demolish"> & {
  * Use `create(DemolishSchema)` to create a new message.
  */
 export const DemolishSchema: GenMessage<Demolish> = /*@__PURE__*/
-  messageDesc(file_pioneer, 15);
+  messageDesc(file_pioneer, 16);
 
 /**
  * @generated from message gundo.pioneer.v1.Craft
@@ -1075,7 +1139,7 @@ export type Craft = Message<"gundo.pioneer.v1.Craft"> & {
  * Use `create(CraftSchema)` to create a new message.
  */
 export const CraftSchema: GenMessage<Craft> = /*@__PURE__*/
-  messageDesc(file_pioneer, 16);
+  messageDesc(file_pioneer, 17);
 
 /**
  * @generated from message gundo.pioneer.v1.Say
@@ -1092,7 +1156,7 @@ export type Say = Message<"gundo.pioneer.v1.Say"> & {
  * Use `create(SaySchema)` to create a new message.
  */
 export const SaySchema: GenMessage<Say> = /*@__PURE__*/
-  messageDesc(file_pioneer, 17);
+  messageDesc(file_pioneer, 18);
 
 /**
  * @generated from message gundo.pioneer.v1.Hold
@@ -1109,7 +1173,7 @@ export type Hold = Message<"gundo.pioneer.v1.Hold"> & {
  * Use `create(HoldSchema)` to create a new message.
  */
 export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 18);
+  messageDesc(file_pioneer, 19);
 
 /**
  * @generated from message gundo.pioneer.v1.Paint
@@ -1126,7 +1190,7 @@ export type Paint = Message<"gundo.pioneer.v1.Paint"> & {
  * Use `create(PaintSchema)` to create a new message.
  */
 export const PaintSchema: GenMessage<Paint> = /*@__PURE__*/
-  messageDesc(file_pioneer, 19);
+  messageDesc(file_pioneer, 20);
 
 /**
  * to one player, wherever it is; one that is not in the world hears nothing
@@ -1154,7 +1218,7 @@ export type Whisper = Message<"gundo.pioneer.v1.Whisper"> & {
  * Use `create(WhisperSchema)` to create a new message.
  */
 export const WhisperSchema: GenMessage<Whisper> = /*@__PURE__*/
-  messageDesc(file_pioneer, 20);
+  messageDesc(file_pioneer, 21);
 
 /**
  * to players next to one: all of them get it, or none
@@ -1182,7 +1246,7 @@ export type Give = Message<"gundo.pioneer.v1.Give"> & {
  * Use `create(GiveSchema)` to create a new message.
  */
 export const GiveSchema: GenMessage<Give> = /*@__PURE__*/
-  messageDesc(file_pioneer, 21);
+  messageDesc(file_pioneer, 22);
 
 /**
  * Friends. All of it works with players who are not in the world, and changes both players or none.
@@ -1201,7 +1265,7 @@ export type Befriend = Message<"gundo.pioneer.v1.Befriend"> & {
  * Use `create(BefriendSchema)` to create a new message.
  */
 export const BefriendSchema: GenMessage<Befriend> = /*@__PURE__*/
-  messageDesc(file_pioneer, 22);
+  messageDesc(file_pioneer, 23);
 
 /**
  * @generated from message gundo.pioneer.v1.Unfriend
@@ -1218,7 +1282,7 @@ export type Unfriend = Message<"gundo.pioneer.v1.Unfriend"> & {
  * Use `create(UnfriendSchema)` to create a new message.
  */
 export const UnfriendSchema: GenMessage<Unfriend> = /*@__PURE__*/
-  messageDesc(file_pioneer, 23);
+  messageDesc(file_pioneer, 24);
 
 /**
  * @generated from message gundo.pioneer.v1.Block
@@ -1235,7 +1299,7 @@ export type Block = Message<"gundo.pioneer.v1.Block"> & {
  * Use `create(BlockSchema)` to create a new message.
  */
 export const BlockSchema: GenMessage<Block> = /*@__PURE__*/
-  messageDesc(file_pioneer, 24);
+  messageDesc(file_pioneer, 25);
 
 /**
  * @generated from message gundo.pioneer.v1.Unblock
@@ -1252,7 +1316,7 @@ export type Unblock = Message<"gundo.pioneer.v1.Unblock"> & {
  * Use `create(UnblockSchema)` to create a new message.
  */
 export const UnblockSchema: GenMessage<Unblock> = /*@__PURE__*/
-  messageDesc(file_pioneer, 25);
+  messageDesc(file_pioneer, 26);
 
 /**
  * Trade: with a player next to one, until both have confirmed the same version or one leaves.
@@ -1271,7 +1335,7 @@ export type BeginTrade = Message<"gundo.pioneer.v1.BeginTrade"> & {
  * Use `create(BeginTradeSchema)` to create a new message.
  */
 export const BeginTradeSchema: GenMessage<BeginTrade> = /*@__PURE__*/
-  messageDesc(file_pioneer, 26);
+  messageDesc(file_pioneer, 27);
 
 /**
  * withdraws both confirmations
@@ -1299,7 +1363,7 @@ export type Offer = Message<"gundo.pioneer.v1.Offer"> & {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
-  messageDesc(file_pioneer, 27);
+  messageDesc(file_pioneer, 28);
 
 /**
  * the second confirmation exchanges
@@ -1325,7 +1389,7 @@ export type Confirm = Message<"gundo.pioneer.v1.Confirm"> & {
  * Use `create(ConfirmSchema)` to create a new message.
  */
 export const ConfirmSchema: GenMessage<Confirm> = /*@__PURE__*/
-  messageDesc(file_pioneer, 28);
+  messageDesc(file_pioneer, 29);
 
 /**
  * takes back what one has offered
@@ -1351,7 +1415,7 @@ export type LeaveTrade = Message<"gundo.pioneer.v1.LeaveTrade"> & {
  * Use `create(LeaveTradeSchema)` to create a new message.
  */
 export const LeaveTradeSchema: GenMessage<LeaveTrade> = /*@__PURE__*/
-  messageDesc(file_pioneer, 29);
+  messageDesc(file_pioneer, 30);
 
 /**
  * Mail. What is in a letter is out of the sender's bag, and in one mailbox at any time.
@@ -1395,7 +1459,7 @@ export type SendLetter = Message<"gundo.pioneer.v1.SendLetter"> & {
  * Use `create(SendLetterSchema)` to create a new message.
  */
 export const SendLetterSchema: GenMessage<SendLetter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 30);
+  messageDesc(file_pioneer, 31);
 
 /**
  * @generated from message gundo.pioneer.v1.ReadLetter
@@ -1412,7 +1476,7 @@ export type ReadLetter = Message<"gundo.pioneer.v1.ReadLetter"> & {
  * Use `create(ReadLetterSchema)` to create a new message.
  */
 export const ReadLetterSchema: GenMessage<ReadLetter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 31);
+  messageDesc(file_pioneer, 32);
 
 /**
  * @generated from message gundo.pioneer.v1.TakeFromLetter
@@ -1429,7 +1493,7 @@ export type TakeFromLetter = Message<"gundo.pioneer.v1.TakeFromLetter"> & {
  * Use `create(TakeFromLetterSchema)` to create a new message.
  */
 export const TakeFromLetterSchema: GenMessage<TakeFromLetter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 32);
+  messageDesc(file_pioneer, 33);
 
 /**
  * @generated from message gundo.pioneer.v1.DeleteLetter
@@ -1446,7 +1510,7 @@ export type DeleteLetter = Message<"gundo.pioneer.v1.DeleteLetter"> & {
  * Use `create(DeleteLetterSchema)` to create a new message.
  */
 export const DeleteLetterSchema: GenMessage<DeleteLetter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 33);
+  messageDesc(file_pioneer, 34);
 
 /**
  * @generated from message gundo.pioneer.v1.ReturnLetter
@@ -1463,7 +1527,7 @@ export type ReturnLetter = Message<"gundo.pioneer.v1.ReturnLetter"> & {
  * Use `create(ReturnLetterSchema)` to create a new message.
  */
 export const ReturnLetterSchema: GenMessage<ReturnLetter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 34);
+  messageDesc(file_pioneer, 35);
 
 /**
  * Stalls. All of it from next to the stall (World.stall_reach_mm). What is on offer and what was earned is in the stall.
@@ -1507,7 +1571,7 @@ export type PutUp = Message<"gundo.pioneer.v1.PutUp"> & {
  * Use `create(PutUpSchema)` to create a new message.
  */
 export const PutUpSchema: GenMessage<PutUp> = /*@__PURE__*/
-  messageDesc(file_pioneer, 35);
+  messageDesc(file_pioneer, 36);
 
 /**
  * changes the price of an offer of one's own; who has seen the old one cannot buy at it
@@ -1538,7 +1602,7 @@ export type Reprice = Message<"gundo.pioneer.v1.Reprice"> & {
  * Use `create(RepriceSchema)` to create a new message.
  */
 export const RepriceSchema: GenMessage<Reprice> = /*@__PURE__*/
-  messageDesc(file_pioneer, 36);
+  messageDesc(file_pioneer, 37);
 
 /**
  * takes back some of what one's own stall offers; with the last lot, or of a sold-out offer, the offer ends
@@ -1567,7 +1631,7 @@ export type Withdraw = Message<"gundo.pioneer.v1.Withdraw"> & {
  * Use `create(WithdrawSchema)` to create a new message.
  */
 export const WithdrawSchema: GenMessage<Withdraw> = /*@__PURE__*/
-  messageDesc(file_pioneer, 37);
+  messageDesc(file_pioneer, 38);
 
 /**
  * @generated from message gundo.pioneer.v1.Buy
@@ -1601,7 +1665,7 @@ export type Buy = Message<"gundo.pioneer.v1.Buy"> & {
  * Use `create(BuySchema)` to create a new message.
  */
 export const BuySchema: GenMessage<Buy> = /*@__PURE__*/
-  messageDesc(file_pioneer, 38);
+  messageDesc(file_pioneer, 39);
 
 /**
  * what one's own stall has earned, or some of it
@@ -1625,7 +1689,7 @@ export type TakeProceeds = Message<"gundo.pioneer.v1.TakeProceeds"> & {
  * Use `create(TakeProceedsSchema)` to create a new message.
  */
 export const TakeProceedsSchema: GenMessage<TakeProceeds> = /*@__PURE__*/
-  messageDesc(file_pioneer, 39);
+  messageDesc(file_pioneer, 40);
 
 /**
  * Guilds: all of it works with players who are not in the world. Who may do what: GuildRole.
@@ -1644,7 +1708,7 @@ export type FoundGuild = Message<"gundo.pioneer.v1.FoundGuild"> & {
  * Use `create(FoundGuildSchema)` to create a new message.
  */
 export const FoundGuildSchema: GenMessage<FoundGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 40);
+  messageDesc(file_pioneer, 41);
 
 /**
  * @generated from message gundo.pioneer.v1.InviteToGuild
@@ -1668,7 +1732,7 @@ export type InviteToGuild = Message<"gundo.pioneer.v1.InviteToGuild"> & {
  * Use `create(InviteToGuildSchema)` to create a new message.
  */
 export const InviteToGuildSchema: GenMessage<InviteToGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 41);
+  messageDesc(file_pioneer, 42);
 
 /**
  * @generated from message gundo.pioneer.v1.AcceptGuild
@@ -1685,7 +1749,7 @@ export type AcceptGuild = Message<"gundo.pioneer.v1.AcceptGuild"> & {
  * Use `create(AcceptGuildSchema)` to create a new message.
  */
 export const AcceptGuildSchema: GenMessage<AcceptGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 42);
+  messageDesc(file_pioneer, 43);
 
 /**
  * @generated from message gundo.pioneer.v1.DeclineGuild
@@ -1702,7 +1766,7 @@ export type DeclineGuild = Message<"gundo.pioneer.v1.DeclineGuild"> & {
  * Use `create(DeclineGuildSchema)` to create a new message.
  */
 export const DeclineGuildSchema: GenMessage<DeclineGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 43);
+  messageDesc(file_pioneer, 44);
 
 /**
  * @generated from message gundo.pioneer.v1.LeaveGuild
@@ -1719,7 +1783,7 @@ export type LeaveGuild = Message<"gundo.pioneer.v1.LeaveGuild"> & {
  * Use `create(LeaveGuildSchema)` to create a new message.
  */
 export const LeaveGuildSchema: GenMessage<LeaveGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 44);
+  messageDesc(file_pioneer, 45);
 
 /**
  * a member, or withdraws an invitation
@@ -1743,7 +1807,7 @@ export type RemoveFromGuild = Message<"gundo.pioneer.v1.RemoveFromGuild"> & {
  * Use `create(RemoveFromGuildSchema)` to create a new message.
  */
 export const RemoveFromGuildSchema: GenMessage<RemoveFromGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 45);
+  messageDesc(file_pioneer, 46);
 
 /**
  * @generated from message gundo.pioneer.v1.SetGuildRole
@@ -1772,7 +1836,7 @@ export type SetGuildRole = Message<"gundo.pioneer.v1.SetGuildRole"> & {
  * Use `create(SetGuildRoleSchema)` to create a new message.
  */
 export const SetGuildRoleSchema: GenMessage<SetGuildRole> = /*@__PURE__*/
-  messageDesc(file_pioneer, 46);
+  messageDesc(file_pioneer, 47);
 
 /**
  * @generated from message gundo.pioneer.v1.PutInChest
@@ -1794,7 +1858,7 @@ export type PutInChest = Message<"gundo.pioneer.v1.PutInChest"> & {
  * Use `create(PutInChestSchema)` to create a new message.
  */
 export const PutInChestSchema: GenMessage<PutInChest> = /*@__PURE__*/
-  messageDesc(file_pioneer, 47);
+  messageDesc(file_pioneer, 48);
 
 /**
  * @generated from message gundo.pioneer.v1.TakeFromChest
@@ -1816,7 +1880,7 @@ export type TakeFromChest = Message<"gundo.pioneer.v1.TakeFromChest"> & {
  * Use `create(TakeFromChestSchema)` to create a new message.
  */
 export const TakeFromChestSchema: GenMessage<TakeFromChest> = /*@__PURE__*/
-  messageDesc(file_pioneer, 48);
+  messageDesc(file_pioneer, 49);
 
 /**
  * @generated from message gundo.pioneer.v1.DissolveGuild
@@ -1833,7 +1897,50 @@ export type DissolveGuild = Message<"gundo.pioneer.v1.DissolveGuild"> & {
  * Use `create(DissolveGuildSchema)` to create a new message.
  */
 export const DissolveGuildSchema: GenMessage<DissolveGuild> = /*@__PURE__*/
-  messageDesc(file_pioneer, 49);
+  messageDesc(file_pioneer, 50);
+
+/**
+ * Names. The old one is kept for World.name_kept_ms: nobody else can take it, letters to it arrive, and one may go back to it.
+ *
+ * @generated from message gundo.pioneer.v1.Rename
+ */
+export type Rename = Message<"gundo.pioneer.v1.Rename"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Rename.
+ * Use `create(RenameSchema)` to create a new message.
+ */
+export const RenameSchema: GenMessage<Rename> = /*@__PURE__*/
+  messageDesc(file_pioneer, 51);
+
+/**
+ * by its leader, as often
+ *
+ * @generated from message gundo.pioneer.v1.RenameGuild
+ */
+export type RenameGuild = Message<"gundo.pioneer.v1.RenameGuild"> & {
+  /**
+   * @generated from field: fixed64 guild = 1;
+   */
+  guild: bigint;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.RenameGuild.
+ * Use `create(RenameGuildSchema)` to create a new message.
+ */
+export const RenameGuildSchema: GenMessage<RenameGuild> = /*@__PURE__*/
+  messageDesc(file_pioneer, 52);
 
 /**
  * Reply.payload, when the command was not refused.
@@ -1882,6 +1989,13 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
    * @generated from field: fixed64 entity = 61;
    */
   entity: bigint;
+
+  /**
+   * sending a letter: what its receiver is called now
+   *
+   * @generated from field: string name = 100;
+   */
+  name: string;
 };
 
 /**
@@ -1889,7 +2003,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 50);
+  messageDesc(file_pioneer, 53);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -1938,7 +2052,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 51);
+  messageDesc(file_pioneer, 54);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -1955,7 +2069,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 52);
+  messageDesc(file_pioneer, 55);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -1982,7 +2096,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 53);
+  messageDesc(file_pioneer, 56);
 
 /**
  * built
@@ -2013,7 +2127,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 54);
+  messageDesc(file_pioneer, 57);
 
 /**
  * demolished
@@ -2044,7 +2158,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 55);
+  messageDesc(file_pioneer, 58);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -2061,7 +2175,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 56);
+  messageDesc(file_pioneer, 59);
 
 /**
  * Told.payload of a player: a whisper, or news of what another player did with one.
@@ -2077,6 +2191,8 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
   from: bigint;
 
   /**
+   * of a whisper; news of a new name: the old one
+   *
    * @generated from field: string text = 2;
    */
   text: string;
@@ -2120,7 +2236,7 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 57);
+  messageDesc(file_pioneer, 60);
 
 /**
  * What a client sees that watches a guild (Watch of the engine's protocol). Only its members may.
@@ -2174,7 +2290,7 @@ export type GuildPublic = Message<"gundo.pioneer.v1.GuildPublic"> & {
  * Use `create(GuildPublicSchema)` to create a new message.
  */
 export const GuildPublicSchema: GenMessage<GuildPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 58);
+  messageDesc(file_pioneer, 61);
 
 /**
  * @generated from message gundo.pioneer.v1.Member
@@ -2196,7 +2312,7 @@ export type Member = Message<"gundo.pioneer.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_pioneer, 59);
+  messageDesc(file_pioneer, 62);
 
 /**
  * @generated from message gundo.pioneer.v1.ChestEntry
@@ -2232,7 +2348,7 @@ export type ChestEntry = Message<"gundo.pioneer.v1.ChestEntry"> & {
  * Use `create(ChestEntrySchema)` to create a new message.
  */
 export const ChestEntrySchema: GenMessage<ChestEntry> = /*@__PURE__*/
-  messageDesc(file_pioneer, 60);
+  messageDesc(file_pioneer, 63);
 
 /**
  * A guild, as one of its members has it.
@@ -2263,7 +2379,7 @@ export type Membership = Message<"gundo.pioneer.v1.Membership"> & {
  * Use `create(MembershipSchema)` to create a new message.
  */
 export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
-  messageDesc(file_pioneer, 61);
+  messageDesc(file_pioneer, 64);
 
 /**
  * @generated from message gundo.pioneer.v1.Invitation
@@ -2292,7 +2408,7 @@ export type Invitation = Message<"gundo.pioneer.v1.Invitation"> & {
  * Use `create(InvitationSchema)` to create a new message.
  */
 export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
-  messageDesc(file_pioneer, 62);
+  messageDesc(file_pioneer, 65);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -2320,7 +2436,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 63);
+  messageDesc(file_pioneer, 66);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -2375,7 +2491,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 64);
+  messageDesc(file_pioneer, 67);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -2432,7 +2548,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 65);
+  messageDesc(file_pioneer, 68);
 
 /**
  * What is watched of a mailbox.
@@ -2451,7 +2567,7 @@ export type MailboxPublic = Message<"gundo.pioneer.v1.MailboxPublic"> & {
  * Use `create(MailboxPublicSchema)` to create a new message.
  */
 export const MailboxPublicSchema: GenMessage<MailboxPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 66);
+  messageDesc(file_pioneer, 69);
 
 /**
  * @generated from message gundo.pioneer.v1.Letter
@@ -2522,7 +2638,7 @@ export type Letter = Message<"gundo.pioneer.v1.Letter"> & {
  * Use `create(LetterSchema)` to create a new message.
  */
 export const LetterSchema: GenMessage<Letter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 67);
+  messageDesc(file_pioneer, 70);
 
 /**
  * What is watched of a stall.
@@ -2567,7 +2683,7 @@ export type StallPublic = Message<"gundo.pioneer.v1.StallPublic"> & {
  * Use `create(StallPublicSchema)` to create a new message.
  */
 export const StallPublicSchema: GenMessage<StallPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 68);
+  messageDesc(file_pioneer, 71);
 
 /**
  * @generated from message gundo.pioneer.v1.Offered
@@ -2612,7 +2728,7 @@ export type Offered = Message<"gundo.pioneer.v1.Offered"> & {
  * Use `create(OfferedSchema)` to create a new message.
  */
 export const OfferedSchema: GenMessage<Offered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 69);
+  messageDesc(file_pioneer, 72);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -2643,7 +2759,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 70);
+  messageDesc(file_pioneer, 73);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -2946,6 +3062,20 @@ export enum News {
    * @generated from enum value: NEWS_TRADE_ENDED = 121;
    */
   TRADE_ENDED = 121,
+
+  /**
+   * a friend who was called `text` has this name now
+   *
+   * @generated from enum value: NEWS_RENAMED = 100;
+   */
+  RENAMED = 100,
+
+  /**
+   * one's guild was called `text` and has the name `guild` now
+   *
+   * @generated from enum value: NEWS_GUILD_RENAMED = 101;
+   */
+  GUILD_RENAMED = 101,
 }
 
 /**
