@@ -23,11 +23,15 @@ pub enum Mistake {
     OneSidedMember,
     /// Everybody in a guild may take from its chest.
     TakenWithoutRight,
+    /// Who gives a unique thing away keeps it, and loses another one of its kind.
+    UniqueCopied,
+    /// A unique thing comes out of a letter with another id.
+    IdChanged,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::EscrowTwice,
         Self::OldVersionBelieved,
         Self::OneSidedFriends,
@@ -37,10 +41,12 @@ impl Mistake {
         Self::ChestTakenTwice,
         Self::OneSidedMember,
         Self::TakenWithoutRight,
+        Self::UniqueCopied,
+        Self::IdChanged,
     ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 9] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 11] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
@@ -53,6 +59,8 @@ impl Mistake {
         ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G6."),
         ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
         ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
+        ("unique-copied", "Who gives a unique thing away keeps it, and loses another one: G4 of each id."),
+        ("id-changed", "A unique thing comes out of a letter with another id: G4 of each id."),
     ];
 
     #[cfg(feature = "planted")]

@@ -131,6 +131,9 @@ pub struct ItemInfo {
     /// most in one slot
     #[prost(uint32, tag = "3")]
     pub stack_max: u32,
+    /// each one is a thing with an id: Stack.id
+    #[prost(bool, tag = "90")]
+    pub unique: bool,
 }
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -186,6 +189,8 @@ pub struct ThingInfo {
     #[prost(uint32, tag = "7")]
     pub radius_mm: u32,
 }
+/// So many of an item. A thing that is unique (ItemInfo.unique) is a stack of one, with its id. A command may leave the id out: then it
+/// means the thing of this kind with the lowest id that the player has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Stack {
@@ -193,6 +198,12 @@ pub struct Stack {
     pub item: i32,
     #[prost(uint32, tag = "2")]
     pub count: u32,
+    /// of a unique thing: the same as long as it exists, whoever has it; 0: none
+    #[prost(fixed64, tag = "90")]
+    pub id: u64,
+    /// only in events: it was made when things had no ids, and has just got one
+    #[prost(bool, tag = "91")]
+    pub first_id: bool,
 }
 /// always on island 0
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -460,7 +471,7 @@ pub struct Give {
     /// ids of the players (kind 1), each once; 1 .. World.give_players_max
     #[prost(fixed64, repeated, tag = "1")]
     pub to: ::gundo::prost::alloc::vec::Vec<u64>,
-    /// what each of them gets
+    /// what each of them gets; a unique thing goes to one player
     #[prost(message, optional, tag = "2")]
     pub each: ::core::option::Option<Stack>,
 }
@@ -503,7 +514,7 @@ pub struct Offer {
     /// Trade.id
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
-    /// the whole offer: each item once, at most World.offer_stacks_max; empty: nothing
+    /// the whole offer: each item or id once, at most World.offer_stacks_max; empty: nothing
     #[prost(message, repeated, tag = "2")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
@@ -542,7 +553,7 @@ pub struct SendLetter {
     /// as in Say, at most World.letter_chars_max; may be empty if there are stacks
     #[prost(string, tag = "3")]
     pub text: ::gundo::prost::alloc::string::String,
-    /// each item once, at most World.letter_stacks_max
+    /// each item or id once, at most World.letter_stacks_max
     #[prost(message, repeated, tag = "4")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
@@ -579,10 +590,10 @@ pub struct PutUp {
     /// Built.entity
     #[prost(fixed64, tag = "1")]
     pub stall: u64,
-    /// what one buyer gets at a time
+    /// what one buyer gets at a time; a unique thing is an offer of its own, of one lot
     #[prost(message, optional, tag = "2")]
     pub lot: ::core::option::Option<Stack>,
-    /// what that costs; another item
+    /// what that costs; another item, and no unique one
     #[prost(message, optional, tag = "3")]
     pub price: ::core::option::Option<Stack>,
     /// how many of it there are
@@ -1691,6 +1702,9 @@ pub struct GuildAnswer {
     /// AskDissolve: all members but who asks
     #[prost(fixed64, repeated, tag = "2")]
     pub others: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// AskTake: what comes out, a unique thing with its id
+    #[prost(message, optional, tag = "90")]
+    pub stack: ::core::option::Option<Stack>,
 }
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
