@@ -15,6 +15,7 @@ mod guild;
 mod inventory;
 mod island;
 mod land;
+mod lives;
 mod mail;
 mod mailbox;
 mod mistakes;
@@ -42,6 +43,7 @@ pub use guild::{CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_
 use gundo::Rules;
 pub use island::{ARRIVAL_MM, Biome, CELL_MM, CLEARING_MM, CORNERS, Island, LETTER_LIFE_MS, SIZE_MM};
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
+pub use lives::Tales;
 pub use mail::{LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_STACKS_MAX};
 pub use mailbox::{LETTERS_MAX, LETTERS_OF_ONE_MAX, Mailbox};
 pub use mistakes::Mistake;

@@ -47,7 +47,7 @@ const GUILD: Pace = Pace::new("guild", 8, 8_000);
 /// How often somebody may use a guild's chest: 64 members together stay below what one entity can do.
 const CHEST: Pace = Pace::new("chest", 8, 8_000);
 /// Namespace of players' names.
-const NAMES: &str = "player";
+pub(crate) const NAMES: &str = "player";
 
 /// A player.
 #[derive(Clone, Debug, Default, PartialEq, State)]

@@ -4,7 +4,7 @@ mod support;
 
 use gundo::{ChunkId, EntityId, Point};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, Whisper, player_event, player_signal};
+use pioneer::schema::{Hold, Item, Paint, Say, Stack, Stage, What, Whisper, player_event, player_signal};
 use pioneer::{Land, Nature, Player};
 use support::{Town, no, stack};
 
