@@ -4,6 +4,7 @@ import { buildingSprite } from "./buildings.js";
 import type { Changes } from "./changes.js";
 import { drawItem } from "./folk.js";
 import { Building, Item, type Stack } from "./gen/pioneer_pb.js";
+import { wordsOf } from "./things.js";
 import type { World } from "./world.js";
 import type { XRay } from "./xray.js";
 
@@ -276,7 +277,7 @@ export class Hud {
         if (!stack) return h("button", { disabled: true, ariaLabel: "empty" });
         const name = this.world.itemName(stack.item);
         const held = own.holds === stack.item;
-        const button = h("button", { title: `${stack.count} ${name}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
+        const button = h("button", { title: `${wordsOf(name, stack)}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
         button.onclick = () => this.wishes.hold(held ? Item.NONE : stack.item);
         return button;
       }),
