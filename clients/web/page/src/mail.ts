@@ -164,7 +164,7 @@ export class Mail extends Panel {
     const most = picked ? amount(picked, this.world.own.slots) : 0;
     if (!picked || most === 0 || this.goods.some((some) => isSame(some, picked))) return parts;
     const some = { ...picked, count: Math.min(picked.count, most) };
-    if (most > 1) parts.push(this.stepper("pickcount", "how much", some.count, most, (count) => this.pick({ ...picked, count })));
+    if (!picked.id) parts.push(this.stepper("pickcount", "how much", some.count, most, (count) => this.pick({ ...picked, count })));
     parts.push(this.button("putin", `Put in ${this.words(some)}`, () => this.setGoods([...this.goods, some])));
     return parts;
   }

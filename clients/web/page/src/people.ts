@@ -337,7 +337,7 @@ export class People {
     };
     const stepper = h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), step("all", "all", most, "all of it"));
     const go = this.button("send", `${verb} ${this.words(some)}`, () => send(some), "good");
-    return [...parts, ...(most > 1 ? [stepper] : []), go];
+    return [...parts, ...(this.world.isUnique(picked.item) ? [] : [stepper]), go];
   }
 
   private pick(picked: Some): void {

@@ -24,6 +24,17 @@ const MENTIONS_MAX: usize = 100_000;
 /// When, which step, whose event, and its seq: in this order events are told.
 type Moment = (WorldTime, Step, EntityId, u64);
 
+/// What a search has found.
+#[derive(Default)]
+struct Searched {
+    /// What events say of the thing.
+    told: BTreeMap<Moment, Mention>,
+    /// All of which an event or a snapshot has its trace.
+    seen: BTreeSet<EntityId>,
+    /// There are more events.
+    is_cut: bool,
+}
+
 /// Tells the life of the thing `id`. `Ok(false)`: two have it.
 pub(super) fn item(
     id: u64,
@@ -33,7 +44,7 @@ pub(super) fn item(
     created_ms: u64,
 ) -> Result<bool, Failure> {
     let mut life = Life { reading, rules, lives, names: BTreeMap::new() };
-    let (told, mut holders, is_all) = life.search(id)?;
+    let Searched { told, seen: mut holders, is_cut } = life.search(id)?;
     holders.extend(told.values().filter_map(|mention| mention.other));
     let mut now = Vec::new();
     for holder in holders {
@@ -58,7 +69,7 @@ pub(super) fn item(
             return Ok(true);
         }
     }
-    if !is_all {
+    if is_cut {
         say(&format!("... and more: the first {MENTIONS_MAX} events that were found are told"));
     }
     for (holder, thing) in &now {
@@ -86,21 +97,21 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
-    /// The events that mention the thing, all entities of which an event or a snapshot has its trace, and whether these are all events.
-    fn search(&mut self, id: u64) -> Result<(BTreeMap<Moment, Mention>, BTreeSet<EntityId>, bool), Failure> {
+    fn search(&mut self, id: u64) -> Result<Searched, Failure> {
         let trace = self.lives.trace(id);
-        let (mut told, mut seen) = (BTreeMap::new(), BTreeSet::new());
+        let mut searched = Searched::default();
         for among in [Among::Events, Among::Snapshots] {
             let mut after = None;
             loop {
                 let slice = self.reading.find(among, &trace, after, SLICE)?;
                 for (entity, seq) in slice.found {
-                    seen.insert(entity);
+                    searched.seen.insert(entity);
                     if among == Among::Events {
-                        self.read(id, entity, seq, &mut told)?;
+                        self.read(id, entity, seq, &mut searched.told)?;
                     }
-                    if told.len() >= MENTIONS_MAX {
-                        return Ok((told, seen, false));
+                    if searched.told.len() >= MENTIONS_MAX {
+                        searched.is_cut = true;
+                        return Ok(searched);
                     }
                 }
                 after = slice.next;
@@ -109,7 +120,7 @@ impl Life<'_> {
                 }
             }
         }
-        Ok((told, seen, true))
+        Ok(searched)
     }
 
     fn read(

@@ -34,7 +34,7 @@ pub(super) enum Found {
 /// The entity as it is in the journal now. `None`: it has no event.
 pub(super) fn now(reading: &mut Reading, rules: &Rules, entity: EntityId) -> Result<Option<Past>, Failure> {
     let loaded = reading.load(entity)?;
-    let Some((mut then, mut past)) = begin(rules, entity, &loaded)? else { return Ok(None) };
+    let Some(Begun { mut then, mut past }) = begin(rules, entity, &loaded)? else { return Ok(None) };
     for (seq, event) in &loaded.events {
         if event.event_type == EventType::Game {
             then.apply(&event.payload)?;
@@ -71,7 +71,7 @@ pub(super) fn at(
             Some((_, event)) => return Ok(Found::Pruned(oldest.unwrap_or(event.at))),
         }
     }
-    let Some((mut then, mut past)) = begin(rules, entity, &loaded)? else {
+    let Some(Begun { mut then, mut past }) = begin(rules, entity, &loaded)? else {
         return Ok(Found::NotYet(None));
     };
     loop {
@@ -97,16 +97,20 @@ pub(super) fn at(
     }
 }
 
-/// The entity as of the snapshot, or before its first event.
-fn begin(
-    rules: &Rules,
-    entity: EntityId,
-    loaded: &Loaded,
-) -> Result<Option<(Box<dyn AnyEntity>, Past)>, Failure> {
+/// An entity before the events that are to be applied to it.
+struct Begun {
+    then: Box<dyn AnyEntity>,
+    past: Past,
+}
+
+/// The entity as of the snapshot, or before its first event. `None`: the game has no such kind.
+fn begin(rules: &Rules, entity: EntityId, loaded: &Loaded) -> Result<Option<Begun>, Failure> {
     let Some(kind) = rules.kind_of(entity.kind) else { return Ok(None) };
     let past = Past { state: Vec::new(), seq: 0, at: WorldTime(0) };
-    let Some((seq, payload)) = &loaded.snapshot else { return Ok(Some((kind.create(entity.id), past))) };
+    let Some((seq, payload)) = &loaded.snapshot else {
+        return Ok(Some(Begun { then: kind.create(entity.id), past }));
+    };
     let snapshot = Snapshot::decode(payload.as_ref())?;
     let past = Past { seq: *seq, at: WorldTime(snapshot.at), ..past };
-    Ok(Some((kind.restore(entity.id, &snapshot.state)?, past)))
+    Ok(Some(Begun { then: kind.restore(entity.id, &snapshot.state)?, past }))
 }
