@@ -195,3 +195,30 @@ fn a_tool_finds_bytes_and_reads_what_was() {
     assert_eq!(owner(reader.name("s", "n").expect("readable")), Some(entity(1)));
     assert_eq!(owner(reader.name("s", "m").expect("readable")), None);
 }
+
+/// Set `GUNDO_TEST_EVENTS=1000000` to measure what a search costs.
+#[test]
+fn a_search_goes_through_all_events_in_slices() {
+    let events = std::env::var("GUNDO_TEST_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000u64);
+    let server = Server::start();
+    let settings = server.settings();
+    let journal = open(settings.clone()).expect("a world");
+    let mut node = Probe::join(&journal, 1);
+    for id in 1..=events / 500 {
+        assert_eq!(node.append(vec![stream(entity(id), 1, 0, 500)]), Outcome::Done);
+    }
+    let mut last = stream(entity(u64::MAX), 1, 0, 1);
+    last.events[0].payload = Bytes::from_static(b"here is an axe");
+    assert_eq!(node.append(vec![last]), Outcome::Done);
+    let mut reader = read(&settings);
+    let (began, mut after, mut found) = (std::time::Instant::now(), None, Vec::new());
+    loop {
+        let slice = reader.find(Among::Events, b"an axe", after, 5_000).expect("readable");
+        (found, after) = ([found, slice.found].concat(), slice.next);
+        if after.is_none() {
+            break;
+        }
+    }
+    println!("{events} events: {:?}", began.elapsed());
+    assert_eq!(found, [(entity(u64::MAX), 1)]);
+}

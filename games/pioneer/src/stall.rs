@@ -172,7 +172,7 @@ pub(crate) fn times(each: Stack, lots: u32) -> Option<Stack> {
 
 /// Whether it can be a price: goods that are counted. What is unique would have to be named by the buyer, and the stall keeps sums.
 pub(crate) fn is_price(price: Stack) -> bool {
-    price.id == 0 && !is_unique(price.item())
+    price.id == 0 && !price.first_id && !is_unique(price.item())
 }
 
 pub(crate) fn same_item(one: Option<Stack>, other: Option<Stack>) -> bool {

@@ -98,7 +98,7 @@ impl Player {
     }
 
     fn take_proceeds(take: TakeProceeds) -> Result<Decision<Self>, No> {
-        take.stack.filter(is_goods).filter(|stack| stack.id == 0).ok_or(No::Unclear)?;
+        take.stack.filter(is_goods).filter(|stack| stack.id == 0 && !stack.first_id).ok_or(No::Unclear)?;
         let stall = take.stall;
         Ok(Ask::of::<Stall>(stall, &Wish::TakeProceeds(take))
             .then(move |me: &Self, answer: StallAnswer, _| Ok(me.empties(stall, answer)?)))

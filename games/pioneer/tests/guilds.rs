@@ -467,13 +467,20 @@ fn a_full_guild_takes_nobody_and_can_be_shown() {
     accept(&mut town, last, guild).expect("the last place");
     assert_eq!(no(accept(&mut town, outside[0], guild)), "guild_full");
     assert_eq!(no(invite(&mut town, ada, outside[INVITED_MAX - 1])), "guild_full");
-    town.give(last, Item::Wood, 20);
     set_role(&mut town, ada, last, GuildRole::Officer).expect("the leader gives roles");
+    // Unique things take most: each has an id.
+    let axe = stack(Item::Axe, 1);
+    for _ in 0..CHEST_SLOTS_MAX {
+        town.give(last, Item::Axe, 1);
+        put(&mut town, last, axe).expect("there is room");
+    }
     for n in 0..LOG_MAX {
-        let done = if n % 2 == 0 { put(&mut town, last, wood(1)) } else { take(&mut town, last, wood(1)) };
+        let done = if n % 2 == 0 { take(&mut town, last, axe) } else { put(&mut town, last, axe) };
         done.expect("an officer may");
     }
-    let public = gundo::Message::encode_to_vec(&seen(&mut town, guild));
+    let public = seen(&mut town, guild);
+    assert!(public.chest.len() as u32 == CHEST_SLOTS_MAX && public.chest.iter().all(|axe| axe.id != 0));
+    let public = gundo::Message::encode_to_vec(&public);
     assert_eq!(members(&mut town, guild).len(), MEMBERS_MAX);
     assert!(public.len() < PUBLIC_BYTES_MAX, "{} bytes", public.len());
     // Who leaves makes room.
