@@ -12,6 +12,7 @@ use gundo_kernel::game::Rules;
 use gundo_node::{Page, WorldInfo};
 
 use crate::cli::{Cli, Command};
+use crate::lives::Lives;
 use crate::{bots, journal, logs, nodes, schema, serve};
 
 type RulesOf = Box<dyn Fn(&WorldInfo) -> Rules>;
@@ -36,6 +37,7 @@ pub struct App {
     rules: RulesOf,
     mind: MindOf,
     page: Option<Arc<Page>>,
+    lives: Option<Box<dyn Lives>>,
     /// Words of the program before its commands.
     prefix: &'static [&'static str],
     #[cfg(feature = "sim")]
@@ -55,6 +57,7 @@ impl App {
             rules: Box::new(rules),
             mind: Box::new(mind),
             page: None,
+            lives: None,
             prefix: &[],
             #[cfg(feature = "sim")]
             simulated: None,
@@ -101,6 +104,12 @@ impl App {
         self
     }
 
+    /// The game's words for `journal item` and `journal player`. Without them these commands say that there are none.
+    pub fn lives(mut self, lives: impl Lives + 'static) -> Self {
+        self.lives = Some(Box::new(lives));
+        self
+    }
+
     /// Adds the subcommand `sim`: the simulator, with what it needs to know about this game. `command` is what a person
     /// types to start it (`cargo run --profile sim --features sim -- sim`); a failure prints it with the options that
     /// reproduce the run. Needs the feature `sim`. The exit codes are those of [`sim::main`](gundo_sim::main).
@@ -142,7 +151,7 @@ impl App {
             Some(Command::Nodes(command)) => nodes::run(command),
             Some(Command::Backup { to, data }) => journal::backup(&data.data, to),
             Some(Command::Restore { from, replace, data }) => journal::restore(from, &data.data, *replace),
-            Some(Command::Journal(command)) => journal::run(command, &*self.rules),
+            Some(Command::Journal(command)) => journal::run(command, &*self.rules, self.lives.as_deref()),
             #[cfg(feature = "sim")]
             Some(Command::Sim { words }) => {
                 let Some((command, game)) = self.simulated else {

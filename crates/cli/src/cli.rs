@@ -345,6 +345,25 @@ pub(crate) enum JournalCommand {
         #[command(flatten)]
         journal: JournalArgs,
     },
+    /// Tell the life of a unique thing: who made it, who has had it, and where it is; works beside a running server
+    Item {
+        /// Its id, hexadecimal, as the game and `journal player` show it
+        #[arg(value_name = "ID", value_parser = item)]
+        id: u64,
+        #[command(flatten)]
+        journal: JournalArgs,
+    },
+    /// Show a player as it is, or as it was; works beside a running server
+    Player {
+        /// Its name, or its id in hexadecimal
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// When: world time as the tools print it ("day 3 04:05:06"), or the wall clock in UTC ("2026-11-30 13:05") [default: now]
+        #[arg(long, value_name = "TIME", value_parser = crate::journal::time::parse)]
+        at: Option<crate::journal::time::Typed>,
+        #[command(flatten)]
+        journal: JournalArgs,
+    },
     /// Show what happened to one entity
     Stream {
         /// Kind of the entity: its name or number
@@ -389,6 +408,12 @@ fn seconds(text: &str) -> Result<f64, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "a number per second".to_owned())?;
     if rate > 0.0 && rate.is_finite() { Ok(rate) } else { Err("more than 0 per second".to_owned()) }
+}
+
+fn item(text: &str) -> Result<u64, String> {
+    let digits = text.trim_start_matches('#').trim_start_matches("0x");
+    u64::from_str_radix(digits, 16)
+        .map_err(|_| "an id of a thing is hexadecimal, such as 3f2a07c5119e8d40".to_owned())
 }
 
 fn id(text: &str) -> Result<u64, String> {

@@ -15,6 +15,7 @@ use toml::Table;
 use crate::cluster::config::ClusterConfig;
 use crate::{layers, listen};
 
+pub(crate) const HOUR_MS: u64 = 3_600_000;
 /// Where a world's data lies by default.
 pub(crate) const DATA_DEFAULT: &str = "data";
 
@@ -200,6 +201,9 @@ pub struct JournalConfig {
     /// Bytes the journal's log may grow to while a backup or another program reads the journal (default 4 GiB). From a quarter on the
     /// log warns, at three quarters commands are refused with `storage_full`, at all of it everything durable is.
     pub log_bytes_max: u64,
+    /// How long events stay after the snapshot that makes them unnecessary, hours of world time (default 1): so far back, at least,
+    /// `journal item` and `journal player` tell what was.
+    pub keep_hours: u32,
     /// Bytes the journal may grow to (default: as much as the disk holds).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_bytes_max: Option<u64>,
@@ -223,6 +227,7 @@ impl Default for JournalConfig {
             synchronous: SyncConfig::Full,
             disk_free_low: settings.disk_free_low,
             disk_free_min: settings.disk_free_min,
+            keep_hours: (settings.keep_ms / HOUR_MS) as u32,
             file_bytes_max: settings.file_bytes_max,
             log_bytes_max: settings.log_bytes_max,
         }
@@ -488,6 +493,7 @@ impl Config {
         let JournalConfig { disk_free_low, disk_free_min, file_bytes_max, log_bytes_max, .. } = self.journal;
         JournalSettings {
             synchronous,
+            keep_ms: u64::from(self.journal.keep_hours) * HOUR_MS,
             disk_free_low,
             disk_free_min,
             file_bytes_max,

@@ -1,6 +1,10 @@
 //! Tools that inspect a journal, also beside a running server.
 
+mod item;
+mod past;
 mod place;
+mod player;
+pub(crate) mod time;
 
 use std::path::Path;
 
@@ -15,19 +19,48 @@ use gundo_wire::journal::{
 
 use crate::app::{Failure, say};
 use crate::cli::JournalCommand;
+use crate::lives::Lives;
 use place::{Place, Reading};
 
 /// Events read at a time.
 const PAGE: usize = 1_000;
 
 /// Executes `command`. `Ok(false)`: something is wrong with the journal.
-pub(crate) fn run(command: &JournalCommand, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
+pub(crate) fn run(
+    command: &JournalCommand,
+    rules: &dyn Fn(&WorldInfo) -> Rules,
+    lives: Option<&dyn Lives>,
+) -> Result<bool, Failure> {
     match command {
         JournalCommand::NewGeneration { journal } => new_generation(&Place::of(journal)?),
         JournalCommand::Verify { journal } => verify(&Place::of(journal)?),
         JournalCommand::AcceptLoss { data } => accept_loss(&data.data),
         JournalCommand::Stream { kind, id, journal } => stream(kind, *id, &Place::of(journal)?, rules),
+        JournalCommand::Item { id, journal } => {
+            let (mut reader, rules, world) = open(&Place::of(journal)?, rules)?;
+            item::item(*id, &mut reader, &rules, told_by(lives)?, world.created_ms)
+        }
+        JournalCommand::Player { name, at, journal } => {
+            let (mut reader, rules, world) = open(&Place::of(journal)?, rules)?;
+            player::player(name, *at, &mut reader, &rules, told_by(lives)?, world.created_ms)
+        }
     }
+}
+
+fn told_by(lives: Option<&dyn Lives>) -> Result<&dyn Lives, Failure> {
+    lives.ok_or_else(|| "this game has no words for the lives of players and things (`App::lives`)".into())
+}
+
+/// The journal of a world of this game, opened for reading.
+fn open(place: &Place, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<(Reading, Rules, WorldInfo), Failure> {
+    let mut reader = place.read()?;
+    let world = world(&mut reader)?;
+    let rules = rules(&world);
+    let found = reader.meta("game")?.unwrap_or_default();
+    if found != rules.name() {
+        return Err(format!("this journal is of the game {found:?}, not of {:?}", rules.name()).into());
+    }
+    Ok((reader, rules, world))
 }
 
 /// Copies the world in `data` to the new directory `to`.
@@ -86,12 +119,7 @@ fn verify(place: &Place) -> Result<bool, Failure> {
 }
 
 fn stream(kind: &str, id: u64, place: &Place, rules: &dyn Fn(&WorldInfo) -> Rules) -> Result<bool, Failure> {
-    let mut reader = place.read()?;
-    let rules = rules(&world(&mut reader)?);
-    let found = reader.meta("game")?.unwrap_or_default();
-    if found != rules.name() {
-        return Err(format!("this journal is of the game {found:?}, not of {:?}", rules.name()).into());
-    }
+    let (mut reader, rules, _) = open(place, rules)?;
     let kind = kind_of(&rules, kind)?;
     let entity = EntityId::new(kind, id);
     let mut last = 0;
@@ -160,7 +188,7 @@ fn line(rules: &Rules, kind: Kind, seq: u64, event: &EventRecord) -> String {
         EventType::TimerSet | EventType::TimerOver => timer(rules, kind, event),
         EventType::Ordered => order(rules, kind, event),
     };
-    format!("{seq:>6}  {}  {what}{}", time(event.at.0), because(event))
+    format!("{seq:>6}  {}  {what}{}", time::world(event.at.0), because(event))
 }
 
 /// What an event says about messages between entities.
@@ -204,7 +232,7 @@ fn timer(rules: &Rules, kind: Kind, event: &EventRecord) -> String {
     let payload = event.payload.as_ref();
     let text = match event.event_type {
         EventType::TimerSet => TimerSet::decode(payload)
-            .map(|set| format!("timer {} set for {}", which(&set.timer), time(set.at))),
+            .map(|set| format!("timer {} set for {}", which(&set.timer), time::world(set.at))),
         _ => TimerOver::decode(payload).map(|over| {
             let how = match over.how {
                 0 => "cancelled",
@@ -212,7 +240,7 @@ fn timer(rules: &Rules, kind: Kind, event: &EventRecord) -> String {
                 2 => "refused",
                 _ => "given up",
             };
-            format!("timer {} of {} {how}", which(&over.timer), time(over.at))
+            format!("timer {} of {} {how}", which(&over.timer), time::world(over.at))
         }),
     };
     text.unwrap_or_else(|_| "timer (not readable)".to_owned())
@@ -229,21 +257,4 @@ fn because(event: &EventRecord) -> String {
         text += &format!("  at {:.1}, {:.1} m on island {}", metres(place.x), metres(place.y), place.island);
     }
     text
-}
-
-/// World time: days and the time of day since the world began.
-fn time(ms: u64) -> String {
-    let (days, s) = (ms / 86_400_000, ms / 1_000 % 86_400);
-    format!("day {days} {:02}:{:02}:{:02}.{:03}", s / 3_600, s / 60 % 60, s % 60, ms % 1_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn world_time_reads_well() {
-        assert_eq!(time(0), "day 0 00:00:00.000");
-        assert_eq!(time(2 * 86_400_000 + 3_600_000 + 62_003), "day 2 01:01:02.003");
-    }
 }

@@ -21,6 +21,7 @@ mod https;
 mod journal;
 mod layers;
 mod listen;
+mod lives;
 mod logs;
 mod marker;
 mod nodes;
@@ -30,6 +31,7 @@ mod serve;
 mod token;
 
 pub use app::App;
+pub use lives::{Lives, Mention, Step, Thing};
 /// The allocator for a program that serves a world: many small buffers cross threads, and it is faster at that than the system's. A
 /// program sets it in its `main.rs`, and nowhere else:
 ///

@@ -26,6 +26,7 @@ fn optional() -> BTreeMap<&'static str, Value> {
                 disk_free_low: _,
                 disk_free_min: _,
                 log_bytes_max: _,
+                keep_hours: _,
             },
         nodes: _,
         listen: _,

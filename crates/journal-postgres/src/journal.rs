@@ -306,11 +306,7 @@ impl Journal for PostgresJournal {
 
     fn name(&self, space: &str, name: &str) -> Result<Option<NameRow>, Fault> {
         let key = [space.to_owned(), name.to_owned()];
-        let row = self.ask(async move |live: &mut Live| {
-            let select = "SELECT n, kind, id FROM names WHERE space = $1 AND name = $2";
-            let row = live.client.query_opt(select, &[&key[0].as_bytes(), &key[1].as_bytes()]).await?;
-            row.map(|row| name_row(&row, 0)).transpose()
-        });
+        let row = self.ask(async move |live: &mut Live| name_of(live, &key[0], &key[1]).await);
         row.map_err(|source| Fault::Name { space: space.to_owned(), name: name.to_owned(), source })
     }
 
@@ -355,6 +351,13 @@ impl Journal for PostgresJournal {
     fn figures(&self) -> Vec<Figure> {
         self.stats().figures()
     }
+}
+
+/// The newest row of a name.
+pub(crate) async fn name_of(live: &Live, space: &str, name: &str) -> Result<Option<NameRow>, Trouble> {
+    let select = "SELECT n, kind, id FROM names WHERE space = $1 AND name = $2";
+    let row = live.client.query_opt(select, &[&space.as_bytes(), &name.as_bytes()]).await?;
+    row.map(|row| name_row(&row, 0)).transpose()
 }
 
 pub(crate) async fn meta(live: &Live, key: &str) -> Result<Option<String>, Trouble> {

@@ -18,6 +18,7 @@
 
 mod backlog;
 mod backoff;
+mod find;
 mod journal;
 mod lanes;
 mod link;

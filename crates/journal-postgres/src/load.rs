@@ -9,7 +9,7 @@ use gundo_journal::queue::{ReadRequest, SharedQueues};
 use gundo_journal::{Fault, StreamSummary, Why};
 use gundo_types::{EntityId, Kind, WorldTime};
 use gundo_wire::journal::{EventRecord, EventType, Loaded, Wake, WakesAsked};
-use tokio_postgres::Row;
+use tokio_postgres::{Row, ToStatement};
 
 use crate::link::{Link, Live, Statements, Trouble};
 use crate::schema;
@@ -59,7 +59,7 @@ struct Damaged {
 }
 
 /// An entity as the server has it, and the seq its newest event must have.
-struct Found {
+pub(crate) struct Found {
     loaded: Loaded,
     last: u64,
     /// Seq of the newest snapshot by the stream's row; it may be missing.
@@ -68,6 +68,20 @@ struct Found {
 
 async fn load(live: &Live, entity: EntityId) -> Result<Found, Trouble> {
     let Statements::Read { load, .. } = &live.statements else { return Err(no_statements()) };
+    load_by(live, load, entity).await
+}
+
+/// For tools, which prepare nothing.
+pub(crate) async fn look(live: &Live, entity: EntityId) -> Result<Found, Trouble> {
+    load_by(live, schema::LOAD, entity).await
+}
+
+/// As [`check`].
+pub(crate) fn check_found(found: Found) -> Result<Loaded, Why> {
+    Ok(check(found)?)
+}
+
+async fn load_by<S: ToStatement + ?Sized>(live: &Live, load: &S, entity: EntityId) -> Result<Found, Trouble> {
     let (kind, id) = key(entity);
     let mut found = Found { loaded: Loaded::default(), last: 0, next: 1 };
     for row in live.client.query(load, &[&kind, &id]).await? {

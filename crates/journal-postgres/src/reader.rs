@@ -102,7 +102,7 @@ impl PostgresReader {
         checked.map_err(|source| Fault::Streams { source })
     }
 
-    fn ask<T>(&mut self, ask: impl AsyncFn(&mut Live) -> Result<T, Trouble>) -> Result<T, Why> {
+    pub(crate) fn ask<T>(&mut self, ask: impl AsyncFn(&mut Live) -> Result<T, Trouble>) -> Result<T, Why> {
         let until = self.link.patience();
         Ok(self.link.repeat(until, None, ask)?)
     }

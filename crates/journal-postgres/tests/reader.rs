@@ -4,8 +4,9 @@ mod common;
 
 use bytes::Bytes;
 use common::Server;
+use gundo_journal::find::Among;
 use gundo_journal::suite::{Probe, entity, stream};
-use gundo_journal::{Fault, Journal};
+use gundo_journal::{Fault, Journal, NameRow};
 use gundo_journal_postgres::{OpenError, PostgresReader, PostgresSettings, open};
 use gundo_wire::Message;
 use gundo_wire::journal::{NameChange, Outcome, Snapshot};
@@ -143,4 +144,81 @@ fn every_damage_has_its_words() {
     ));
     let report = reader.verify().expect("readable");
     assert!(report.is_sound() && report.events == 15, "{report}");
+}
+
+/// What tools look for, slice by slice, beside nodes that write.
+#[test]
+fn a_tool_finds_bytes_and_reads_what_was() {
+    let server = Server::start();
+    let settings = server.settings();
+    let journal = open(settings.clone()).expect("a world");
+    fill(&journal);
+    let mut node = Probe::join(&journal, 2);
+    for (id, words) in [(5, "an axe"), (u64::MAX, "no tool")] {
+        let mut marked = stream(entity(id), 1, 0, 3);
+        marked.events[1].payload = Bytes::from(format!("here is {words}"));
+        let snapshot = Snapshot { state: Bytes::from(format!("{words} in the bag")), ..Snapshot::default() };
+        marked.snapshot = Some(snapshot.encode_to_vec().into());
+        assert_eq!(node.append(vec![marked]), Outcome::Done);
+    }
+    let mut reader = read(&settings);
+    for among in [Among::Events, Among::Snapshots] {
+        for max in [1, 2, 3, 1_000] {
+            let (mut after, mut found, mut slices) = (None, Vec::new(), 0);
+            loop {
+                let slice = reader.find(among, b"an axe", after, max).expect("readable");
+                (found, after, slices) = ([found, slice.found].concat(), slice.next, slices + 1);
+                if after.is_none() {
+                    break;
+                }
+                // Some more come meanwhile.
+                if slices < 4 {
+                    node.append(vec![stream(entity(1_000 + slices + max as u64 * 100), 1, 0, 1)]);
+                }
+            }
+            let seq = if among == Among::Events { 2 } else { 3 };
+            assert_eq!(found, [(entity(5), seq)], "{among:?}, {max} at a time");
+            assert!(slices >= if max == 1 { 3 } else { 1 }, "{slices} slices of {max}");
+        }
+    }
+    assert_eq!(
+        reader.find(Among::Events, b"no tool", None, 10_000).expect("readable").found,
+        [(entity(u64::MAX), 2)]
+    );
+    let loaded = reader.load(entity(3)).expect("readable");
+    assert_eq!((loaded.snapshot.map(|(seq, _)| seq), loaded.events.len()), (Some(6), 0));
+    assert_eq!(reader.load(entity(77)).expect("readable").events, []);
+    assert_eq!(reader.snapshot(entity(3), 7).expect("readable").snapshot.map(|(seq, _)| seq), Some(6));
+    assert_eq!(reader.snapshot(entity(3), u64::MAX).expect("readable").snapshot.map(|(seq, _)| seq), Some(6));
+    assert_eq!(reader.snapshot(entity(3), 6).expect("readable").snapshot, None);
+    let owner = |name: Option<NameRow>| name.and_then(|row| row.owner);
+    assert_eq!(owner(reader.name("s", "n").expect("readable")), Some(entity(1)));
+    assert_eq!(owner(reader.name("s", "m").expect("readable")), None);
+}
+
+/// Set `GUNDO_TEST_EVENTS=1000000` to measure what a search costs.
+#[test]
+fn a_search_goes_through_all_events_in_slices() {
+    let events = std::env::var("GUNDO_TEST_EVENTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000u64);
+    let server = Server::start();
+    let settings = server.settings();
+    let journal = open(settings.clone()).expect("a world");
+    let mut node = Probe::join(&journal, 1);
+    for id in 1..=events / 500 {
+        assert_eq!(node.append(vec![stream(entity(id), 1, 0, 500)]), Outcome::Done);
+    }
+    let mut last = stream(entity(u64::MAX), 1, 0, 1);
+    last.events[0].payload = Bytes::from_static(b"here is an axe");
+    assert_eq!(node.append(vec![last]), Outcome::Done);
+    let mut reader = read(&settings);
+    let (began, mut after, mut found) = (std::time::Instant::now(), None, Vec::new());
+    loop {
+        let slice = reader.find(Among::Events, b"an axe", after, 5_000).expect("readable");
+        (found, after) = ([found, slice.found].concat(), slice.next);
+        if after.is_none() {
+            break;
+        }
+    }
+    println!("{events} events: {:?}", began.elapsed());
+    assert_eq!(found, [(entity(u64::MAX), 1)]);
 }

@@ -16,6 +16,7 @@
 
 mod backup;
 mod damage;
+mod find;
 mod journal;
 mod load;
 mod log;

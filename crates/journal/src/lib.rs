@@ -9,6 +9,7 @@
 
 pub mod commit;
 mod fault;
+pub mod find;
 pub mod group;
 mod memory;
 mod memory_first;

@@ -94,7 +94,7 @@ fn about(known: Known, golden: &[u8]) -> PeerMessage {
                 && let Some(stream) = &mut prepared.stream
             {
                 (stream.entity, stream.after, prepared.incarnation) = (Some(land), 0, 2);
-                let gained = Some(Stack { item: Item::Wood.into(), count: 1 });
+                let gained = Some(Stack { item: Item::Wood.into(), count: 1, ..Stack::default() });
                 prepared.reply = LandReply { gained, ..Default::default() }.encode_to_vec().into();
                 prepared.names.clear();
             }

@@ -44,8 +44,10 @@ const LOOK_MAX: usize = 256;
 const MET_MAX: usize = 12;
 /// A bot that looks around looks at what is built once in so many steps.
 const SIGHTS: u32 = 32;
-/// Recipes that it tries; the game refuses those that it cannot pay.
-const RECIPES: u64 = 5;
+/// Recipes that it tries, those of tools last; the game refuses those that it cannot pay.
+const RECIPES: [u32; 5] = [1, 2, 5, 3, 4];
+/// With so many tools a bot makes no more: they would fill its bag.
+const TOOLS_MAX: usize = 3;
 const SAYINGS: [&str; 6] = [
     "Hello!",
     "Lovely weather today.",
@@ -324,9 +326,13 @@ impl Pioneer {
         let count = 1 + wishes.chance.below(GIVE_PLAYERS_MAX as u64) as usize;
         let from = wishes.chance.below(self.met.len() as u64) as usize;
         let to = self.met.iter().cycle().skip(from).take(count.min(self.met.len())).copied().collect();
+        if let Some(tool) = self.own.slots.iter().find(|slot| slot.id != 0 && wishes.chance.below(2) == 0) {
+            let to = vec![self.somebody(wishes)];
+            return command(wishes, OTHER, player_command::Command::Give(Give { to, each: Some(*tool) }));
+        }
         let item = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre][wishes.chance.below(4) as usize];
         let count = 1 + wishes.chance.below(2) as u32;
-        let each = Some(Stack { item: item.into(), count });
+        let each = Some(Stack { item: item.into(), count, ..Stack::default() });
         command(wishes, OTHER, player_command::Command::Give(Give { to, each }));
     }
 
@@ -364,7 +370,8 @@ impl Pioneer {
                 let slots = &self.own.slots;
                 let pick = wishes.chance.below(slots.len().max(1) as u64) as usize;
                 let count = 1 + wishes.chance.below(2) as u32;
-                let stacks = slots.get(pick).map(|slot| Stack { count, ..*slot }).into_iter().collect();
+                let stacks = slots.get(pick).map(|slot| Stack { count: count.min(slot.count), ..*slot });
+                let stacks = stacks.into_iter().collect();
                 Command::Offer(Offer { trade: trade.id, stacks })
             }
             6..=14 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
@@ -423,7 +430,9 @@ impl Pioneer {
                 command(wishes, OTHER, Command::Say(Say { text }));
             }
             2 | 3 => {
-                let recipe = 1 + wishes.chance.below(RECIPES) as u32;
+                let has_tools = self.own.slots.iter().filter(|slot| slot.id != 0).count() >= TOOLS_MAX;
+                let recipes = if has_tools { &RECIPES[..3] } else { &RECIPES };
+                let recipe = recipes[wishes.chance.below(recipes.len() as u64) as usize];
                 command(wishes, OTHER, Command::Craft(Craft { recipe, count: 1 }));
             }
             4 | 5 => {
@@ -491,12 +500,12 @@ mod tests {
     use super::*;
 
     fn private(count: u32) -> Bytes {
-        let slots = if count == 0 { vec![] } else { vec![Stack { item: 1, count }] };
+        let slots = if count == 0 { vec![] } else { vec![Stack { item: 1, count, ..Stack::default() }] };
         PlayerPrivate { slots, ..PlayerPrivate::default() }.encode_to_vec().into()
     }
 
     fn gained(count: u32) -> Result<Bytes, gundo::bots::Refusal> {
-        let gained = vec![Stack { item: 1, count }];
+        let gained = vec![Stack { item: 1, count, ..Stack::default() }];
         Ok(PlayerReply { gained, ..PlayerReply::default() }.encode_to_vec().into())
     }
 
@@ -526,7 +535,11 @@ mod tests {
             ..Default::default()
         };
         bot.handle_welcome(&welcome);
-        let slots = [Item::Wood, Item::Stone, Item::Plank].map(|item| Stack { item: item.into(), count: 20 });
+        let slots = [Item::Wood, Item::Stone, Item::Plank].map(|item| Stack {
+            item: item.into(),
+            count: 20,
+            ..Stack::default()
+        });
         let own = PlayerPrivate { slots: slots.into(), ..PlayerPrivate::default() };
         bot.handle_own(&own.encode_to_vec().into());
         let mut wishes = Wishes::at(gundo::Body { at: island.village(), ..Default::default() }, 7);

@@ -9,7 +9,7 @@ pub const CRAFT_COUNT_MAX: u32 = 20;
 /// Colours of a coat.
 pub const COLOURS: u32 = 12;
 
-type Amounts = &'static [(Item, u32)];
+pub(crate) type Amounts = &'static [(Item, u32)];
 
 /// A recipe: what it takes and gives, each time.
 pub(crate) struct Recipe {
@@ -86,6 +86,12 @@ pub(crate) fn recipe(recipe: u32) -> Option<&'static Recipe> {
     RECIPES.get(usize::try_from(recipe).ok()?.checked_sub(1)?)
 }
 
+/// What a recipe takes, each time. In simulated worlds tools cost little: otherwise hardly anybody would come to have one.
+pub(crate) fn takes(made: &Recipe, simulated: bool) -> Amounts {
+    let is_tool = made.gives.iter().any(|(item, _)| is_unique(*item));
+    if simulated && is_tool { &[(Item::Wood, 1)] } else { made.takes }
+}
+
 /// How `what` is built.
 pub(crate) fn plan(what: Building) -> Option<&'static Plan> {
     PLANS.iter().find(|plan| plan.what == what)
@@ -100,9 +106,17 @@ pub(crate) fn stack_max(item: Item) -> u32 {
     }
 }
 
+/// Whether each one of `item` is a thing of its own, with an id.
+pub(crate) fn is_unique(item: Item) -> bool {
+    matches!(item, Item::Axe | Item::Pickaxe)
+}
+
 /// `amounts`, `count` times.
 pub(crate) fn stacks(amounts: Amounts, count: u32) -> Vec<Stack> {
-    amounts.iter().map(|(item, each)| Stack { item: (*item).into(), count: each * count }).collect()
+    amounts
+        .iter()
+        .map(|(item, each)| Stack { item: (*item).into(), count: each * count, ..Stack::default() })
+        .collect()
 }
 
 /// The items, for clients.
@@ -119,7 +133,12 @@ pub(crate) fn item_infos() -> Vec<ItemInfo> {
         (Item::Dye, "dye"),
     ];
     names
-        .map(|(item, name)| ItemInfo { item: item.into(), name: name.into(), stack_max: stack_max(item) })
+        .map(|(item, name)| ItemInfo {
+            item: item.into(),
+            name: name.into(),
+            stack_max: stack_max(item),
+            unique: is_unique(item),
+        })
         .into()
 }
 

@@ -2,8 +2,11 @@
 
 use gundo::{Actor, Answered, Ask, Body, Context, Decision, Done};
 
+use crate::catalogue::is_unique;
 use crate::friends::name_of;
+use crate::inventory::shown;
 use crate::island::Island;
+use crate::mistakes::Mistake;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
@@ -17,7 +20,7 @@ pub const GIVE_REACH_MM: u32 = 4_000;
 pub const GIVE_PLAYERS_MAX: usize = 3;
 
 impl Player {
-    pub(crate) fn give(&self, give: Give, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
+    pub(crate) fn give(&self, give: Give, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
         let Give { mut to, each } = give;
         let each = each.filter(|stack| stack.count > 0 && stack.item() != Item::None).ok_or(No::Unclear)?;
         let twice = to.iter().enumerate().any(|(at, id)| to[..at].contains(id));
@@ -30,13 +33,19 @@ impl Player {
         if to.iter().any(|id| self.circle.has_blocked(*id)) {
             return Err(No::YouBlocked);
         }
+        if is_unique(each.item()) && to.len() > 1 {
+            return Err(No::OneByOne);
+        }
+        let each = self.items.named_one(each, || cx.random())?;
         self.spends(each, to.len())?;
-        let wish = Wish::Receive(Receive { stack: Some(each) });
+        let wish = Wish::Receive(Receive { stack: Some(shown(each)) });
         // Mostly there is one. If the first refuses, no other has to wait for nothing.
         let others = to.split_off(1);
         let first = to[0];
-        Ok(Ask::of::<Self>(first, &wish).then(move |me: &Self, _: PlayerAnswer, _| {
+        Ok(Ask::of::<Self>(first, &wish).then(move |me: &Self, _: PlayerAnswer, cx| {
             if others.is_empty() {
+                let copies = cx.world.planted(Mistake::UniqueCopied);
+                let each = if copies { me.items.another(each) } else { each };
                 return Ok(me.given(vec![first], each)?.into());
             }
             let to: Vec<u64> = std::iter::once(first).chain(others.iter().copied()).collect();

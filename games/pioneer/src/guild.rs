@@ -37,7 +37,7 @@ mod renaming;
 use gundo::{Actor, Answered, Asked, Context, Done, Entity, EntityId, State, Stored, WorldTime};
 
 use crate::friends::name_of;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, shown};
 use crate::island::Island;
 use crate::kept::due;
 use crate::mistakes::Mistake;
@@ -250,13 +250,16 @@ impl Guild {
         happens(&changes(by, role, false, stack, cx.now))
     }
 
-    fn take(&self, stack: Option<Stack>, by: &Actor, cx: &Context<'_, Self>) -> Answered<Self> {
+    fn take(&self, stack: Option<Stack>, by: &Actor, cx: &mut Context<'_, Self>) -> Answered<Self> {
         let right = if cx.world.planted(Mistake::TakenWithoutRight) { Right::Put } else { Right::Take };
         let (stack, role) = (whole(stack)?, self.allows(by, right)?);
+        let not_here = |no| if matches!(no, No::NotYours | No::MissingItems) { No::NotInChest } else { no };
+        let stack = self.chest.named_one(stack, || cx.random()).map_err(not_here)?;
         if !self.chest.can_spend(&[stack]) {
             return Err(No::NotInChest.into());
         }
-        happens(&changes(by, role, true, stack, cx.now))
+        let done = Done::new().event(&changes(by, role, true, stack, cx.now));
+        Ok((done, GuildAnswer { stack: Some(shown(stack)), ..GuildAnswer::default() }))
     }
 
     // ---- what happened -------------------------------------------------------------------------------------------
@@ -279,6 +282,7 @@ impl Guild {
             self.chest.gain(stacks);
         }
         let ChestChanged { who, took, stack, at, .. } = fact.clone();
+        let stack = stack.map(shown);
         self.log.push(ChestEntry { at, who, took, stack });
         self.log.drain(..self.log.len().saturating_sub(LOG_MAX));
     }

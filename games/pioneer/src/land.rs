@@ -135,7 +135,7 @@ impl Land {
             return Err(No::NothingGrown);
         }
         let taken = Taken { thing: take.thing, grown, amount, at: at.0, by: actor.id.id };
-        let gained = Some(Stack { item: growth.gives.into(), count: amount });
+        let gained = Some(Stack { item: growth.gives.into(), count: amount, ..Stack::default() });
         Ok((Done::new().event(&Event::Taken(taken)), LandReply { gained, ..LandReply::default() }))
     }
 

@@ -16,6 +16,7 @@ mod inventory;
 mod island;
 mod kept;
 mod land;
+mod lives;
 mod mail;
 mod mailbox;
 mod mistakes;
@@ -49,6 +50,7 @@ pub use island::{
 };
 pub use kept::KEPT_MAX;
 pub use land::{BODY_RADIUS_MM, GATHER_REACH_MM, LOTS_MAX, Land};
+pub use lives::Tales;
 pub use mail::{LETTER_BYTES_MAX, LETTER_CHARS_MAX, LETTER_STACKS_MAX};
 pub use mailbox::{LETTERS_MAX, LETTERS_OF_ONE_MAX, Mailbox};
 pub use mistakes::Mistake;

@@ -18,7 +18,9 @@
 
 use gundo::{Answered, Ask, Context, Decision, Done, Refusal};
 
+use crate::inventory::{all_shown, is_twice};
 use crate::mailbox::Mailbox;
+use crate::mistakes::Mistake;
 use crate::names;
 use crate::player::Player;
 use crate::refusals::No;
@@ -60,9 +62,11 @@ impl Player {
         if self.circle.has_blocked(to) {
             return Err(No::YouBlocked.into());
         }
-        if !self.items.can_spend(&stacks) {
+        let spent = self.items.named(&stacks, || cx.random())?;
+        if !self.items.can_spend(&spent) {
             return Err(No::MissingItems.into());
         }
+        let stacks = all_shown(&spent);
         let until = cx.now.0 + cx.world.letter_life_ms();
         let from = Some(Person { id: cx.id.id, name: self.name.clone() });
         let letter = Letter { from, text, stacks, at: cx.now.0, until, ..Letter::default() };
@@ -71,14 +75,15 @@ impl Player {
             let to_whom = Some(Person { id: to, name: answer.name });
             let letter = Letter { to: to_whom, ..letter.clone() };
             if !answer.both {
-                return Ok(Self::comes_back(letter));
+                return Ok(Self::comes_back(letter, spent.clone()));
             }
+            let spent = spent.clone();
             let ask = Ask::of::<Mailbox>(to, &Wish::Deliver(letter.clone()));
             Ok(ask.then(move |me: &Self, answer: MailboxAnswer, _| {
                 if answer.full {
-                    return Ok(Self::comes_back(letter.clone()));
+                    return Ok(Self::comes_back(letter.clone(), spent.clone()));
                 }
-                Ok(me.sent(&letter, false)?.into())
+                Ok(me.sent(&letter, &spent, false)?.into())
             }))
         }))
     }
@@ -94,21 +99,21 @@ impl Player {
     }
 
     /// A letter that the receiver does not take.
-    fn comes_back(letter: Letter) -> Decision<Self> {
+    fn comes_back(letter: Letter, spent: Vec<Stack>) -> Decision<Self> {
         let from = letter.from.as_ref().map_or(0, |from| from.id);
         let ask = Ask::of::<Mailbox>(from, &Wish::GiveBack(letter.clone()));
         ask.then(
             move |me: &Self, answer: MailboxAnswer, _| {
-                if answer.full { Err(No::MailboxFull.into()) } else { Ok(me.sent(&letter, true)?) }
+                if answer.full { Err(No::MailboxFull.into()) } else { Ok(me.sent(&letter, &spent, true)?) }
             },
         )
     }
 
-    fn sent(&self, letter: &Letter, back: bool) -> Result<Done<Self>, No> {
-        if !self.items.can_spend(&letter.stacks) {
+    fn sent(&self, letter: &Letter, spent: &[Stack], back: bool) -> Result<Done<Self>, No> {
+        if !self.items.can_spend(spent) {
             return Err(No::MissingItems);
         }
-        let sent = LetterSent { to: letter.to.clone(), stacks: letter.stacks.clone(), back };
+        let sent = LetterSent { to: letter.to.clone(), stacks: spent.to_vec(), back };
         let name = letter.to.as_ref().map(|to| to.name.clone()).unwrap_or_default();
         let reply = PlayerReply { spent: letter.stacks.clone(), name, ..PlayerReply::default() };
         Ok(Done::new().event(&Event::LetterSent(sent)).reply(&reply))
@@ -125,8 +130,11 @@ impl Player {
     /// All that is in it, or nothing.
     pub(crate) fn take_from_letter(take: TakeFromLetter, cx: &Context<'_, Self>) -> Decision<Self> {
         let ask = Ask::of::<Mailbox>(cx.id.id, &Wish::Take(take));
-        ask.then(|me: &Self, answer: MailboxAnswer, _| {
-            let Letter { from, stacks: gained, .. } = answer.letter.ok_or(No::NoLetter)?;
+        ask.then(|me: &Self, answer: MailboxAnswer, cx| {
+            let Letter { from, stacks: mut gained, .. } = answer.letter.ok_or(No::NoLetter)?;
+            if cx.world.planted(Mistake::IdChanged) {
+                gained.iter_mut().filter(|stack| stack.id != 0).for_each(|stack| stack.id = cx.random());
+            }
             if !me.has_room(&[], &gained) {
                 return Err(No::InventoryFull.into());
             }
@@ -158,8 +166,7 @@ impl Player {
 
 /// Whether these are so many different goods at most, and some of each.
 pub(crate) fn are_goods(stacks: &[Stack], stacks_max: usize) -> bool {
-    let twice = |(at, stack): (usize, &Stack)| stacks[..at].iter().any(|other| other.item == stack.item);
-    stacks.len() <= stacks_max && stacks.iter().all(is_goods) && !stacks.iter().enumerate().any(twice)
+    stacks.len() <= stacks_max && stacks.iter().all(is_goods) && !is_twice(stacks)
 }
 
 /// Whether this is some of an item.

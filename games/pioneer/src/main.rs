@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gundo_cli::App;
-use pioneer::Minds;
+use pioneer::{Minds, Tales};
 
 /// A file of the page, as `cargo xtask web` bundles it.
 macro_rules! page {
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     App::new("pioneer", |world| pioneer::rules(world.seed))
         .about("Pioneer: an island to walk, gather, craft and build on together.")
         .bots(move |_| minds.mind())
+        .lives(Tales)
         .page(&[
             ("index.html", page!("index.html")),
             ("app.js", page!("app.js")),

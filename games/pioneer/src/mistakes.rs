@@ -27,11 +27,15 @@ pub enum Mistake {
     NameFreedEarly,
     /// An old name is never released.
     OldNameKept,
+    /// Who gives a unique thing away keeps it, and loses another one of its kind.
+    UniqueCopied,
+    /// A unique thing comes out of a letter with another id.
+    IdChanged,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::EscrowTwice,
         Self::OldVersionBelieved,
         Self::OneSidedFriends,
@@ -43,10 +47,12 @@ impl Mistake {
         Self::TakenWithoutRight,
         Self::NameFreedEarly,
         Self::OldNameKept,
+        Self::UniqueCopied,
+        Self::IdChanged,
     ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 11] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 13] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
@@ -61,6 +67,8 @@ impl Mistake {
         ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
         ("name-freed-early", "A name is free as soon as its player has another one: the game's own."),
         ("old-name-kept", "An old name is never released: the game's own."),
+        ("unique-copied", "Who gives a unique thing away keeps it, and loses another one: G4 of each id."),
+        ("id-changed", "A unique thing comes out of a letter with another id: G4 of each id."),
     ];
 
     #[cfg(feature = "planted")]

@@ -3,7 +3,8 @@
 
 use gundo::{Ask, Context, Decision, Done, Ordered, Refusal};
 
-use crate::catalogue::item_infos;
+use crate::catalogue::{is_unique, item_infos};
+use crate::inventory::with_ids;
 use crate::player::Player;
 use crate::refusals::No;
 use crate::schema::{
@@ -34,12 +35,15 @@ impl Ordered for Player {
                 let known = || items.iter().map(|info| &*info.name).collect::<Vec<_>>().join(", ");
                 let item = items.iter().find(|info| info.name == item).map(|info| info.item);
                 let item = item.ok_or_else(|| format!("there is no such item; there are {}", known()))?;
+                if count > 1 && Item::try_from(item).is_ok_and(is_unique) {
+                    return Err("each of them is a thing of its own: give one by one".to_owned());
+                }
                 if reason.is_empty() || reason.chars().count() > REASON_MAX {
                     return Err(format!(
                         "the player is told a reason, of {REASON_MAX} characters at most; {HELP}"
                     ));
                 }
-                Ok(Order::Give(OrderGive { stack: Some(Stack { item, count }), reason }))
+                Ok(Order::Give(OrderGive { stack: Some(Stack { item, count, ..Stack::default() }), reason }))
             }
             Some("end-trade") => match (all.next(), all.next()) {
                 (None, None) => Ok(Order::EndTrade(OrderEndTrade { alone: false })),
@@ -76,14 +80,15 @@ impl Ordered for Player {
 }
 
 impl Player {
-    fn compensate(&self, give: OrderGive, cx: &Context<'_, Self>) -> Result<Done<Self>, No> {
+    fn compensate(&self, give: OrderGive, cx: &mut Context<'_, Self>) -> Result<Done<Self>, No> {
         let OrderGive { stack, reason } = give;
         let gained =
             stack.filter(|stack| stack.count > 0 && stack.item() != Item::None).ok_or(No::Unclear)?;
         if !self.has_room(&[], &[gained]) {
             return Err(No::NoRoom);
         }
-        let has = Stack { count: self.items.count(gained.item()) + gained.count, ..gained };
+        let gained = with_ids(&[gained], || cx.random()).pop().ok_or(No::Unclear)?;
+        let has = Stack { count: self.items.count(gained.item()) + gained.count, id: 0, ..gained };
         let answer = PlayerOrderAnswer { name: self.name.clone(), has: Some(has), ..Default::default() };
         let (gift, news) = (Some(gained), News::Compensated.into());
         let told = PlayerTold { text: reason.clone(), gift, news, ..PlayerTold::default() };

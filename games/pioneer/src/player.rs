@@ -7,11 +7,11 @@ use gundo::{
     Stored, WorldTime,
 };
 
-use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
+use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks, takes};
 use crate::friends::Circle;
 use crate::geometry::{ISLAND, Rect};
 use crate::guild::Belonging;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, with_ids};
 use crate::island::{Biome, Island};
 use crate::land::{BODY_RADIUS_MM, GATHER_REACH_MM, Land, chunks_for, is_barred, place};
 use crate::names;
@@ -192,18 +192,20 @@ impl Player {
             .reply(&PlayerReply { gained, ..PlayerReply::default() }))
     }
 
-    fn craft(&self, craft: &Craft) -> Result<Done<Self>, No> {
+    fn craft(&self, craft: &Craft, cx: &mut Context<'_, Self>) -> Result<Done<Self>, No> {
         let made = recipe(craft.recipe).ok_or(No::Unclear)?;
         if !(1..=CRAFT_COUNT_MAX).contains(&craft.count) {
             return Err(No::Unclear);
         }
-        let (spent, gained) = (stacks(made.takes, craft.count), stacks(made.gives, craft.count));
+        let takes = takes(made, cx.world.gifts_reach_all());
+        let (spent, gained) = (stacks(takes, craft.count), stacks(made.gives, craft.count));
         if !self.items.can_spend(&spent) {
             return Err(No::MissingItems);
         }
         if !self.has_room(&spent, &gained) {
             return Err(No::InventoryFull);
         }
+        let gained = with_ids(&gained, || cx.random());
         let Craft { recipe, count } = *craft;
         let fact = ItemsCrafted { recipe, count, spent: spent.clone(), gained: gained.clone() };
         Ok(Done::new()
@@ -233,7 +235,7 @@ impl Player {
     }
 
     fn paint(&self, paint: Paint) -> Result<Done<Self>, No> {
-        let spent = Stack { item: Item::Dye.into(), count: 1 };
+        let spent = Stack { item: Item::Dye.into(), count: 1, ..Stack::default() };
         if paint.colour >= COLOURS {
             return Err(No::Unclear);
         }
@@ -348,7 +350,7 @@ impl gundo::Player for Player {
             Command::Unfriend(unfriend) => return Ok(self.unfriend(unfriend.with, cx)?),
             Command::Block(block) => return Ok(self.block(block.whom, cx)?),
             Command::BeginTrade(begin) => return Ok(self.begin_trade(begin.with, cx)?),
-            Command::Offer(offer) => return Ok(self.offer(offer)?),
+            Command::Offer(offer) => return Ok(self.offer(offer, cx)?),
             Command::Confirm(confirm) => return Ok(self.confirm(confirm, cx)?),
             Command::LeaveTrade(leave) => return Ok(self.leave_trade(leave, cx)?),
             guild @ (Command::FoundGuild(_)
@@ -364,7 +366,7 @@ impl gundo::Player for Player {
             | Command::RenameGuild(_)) => return self.in_guild(guild, cx),
             Command::Rename(rename) => return self.rename(&rename, cx),
             Command::Unblock(unblock) => self.unblock(unblock.whom),
-            Command::Craft(craft) => self.craft(&craft),
+            Command::Craft(craft) => self.craft(&craft, cx),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
             Command::Whisper(whisper) => return Ok(self.whisper(&whisper, cx)?.into()),
             Command::Hold(hold) => self.hold(hold),

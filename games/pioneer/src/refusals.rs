@@ -50,6 +50,10 @@ refusals! {
     AlreadyFriends "already_friends" "You are friends already."
     /// The request is there already.
     AlreadyAsked "already_asked" "You have asked already. They have not answered yet."
+    /// Several unique things in one stack where one can be, or one for several players.
+    OneByOne "one_by_one" "Each of these is a thing of its own. One at a time."
+    /// A unique thing as a price.
+    PriceUnique "price_unique" "A price is in goods that are counted, such as wood."
     /// There is no friendship and no request to end.
     NotFriends "not_friends" "There is nothing between you to end."
     /// The player has as many friends as one can have.

@@ -1,6 +1,7 @@
 //! Pioneer in the simulator: its goods, where they come from and where they go.
 
 mod guilds;
+mod things;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,8 +24,10 @@ mod orders;
 
 /// Number of islands that runs share: making one takes longer than playing a minute on it.
 const ISLANDS: u64 = 4;
-/// Goods below this number are items, the others buildings.
+/// Goods below this number are items, those from here to [`THINGS`] buildings.
 const BUILDINGS: u32 = 1_000;
+/// Goods from here on are unique things: each id is one, by its hash.
+const THINGS: u32 = 1 << 31;
 
 /// An island, and the rules for it.
 type World = (Arc<Island>, Arc<Rules>);
@@ -108,7 +111,7 @@ impl Game for Simulated {
             let state = PlayerState::decode(snapshot).unwrap_or_default();
             let offered = state.trade.unwrap_or_default().mine;
             for stack in state.items.iter().chain(&offered) {
-                holdings.add(item(stack), stack.count.into());
+                hold(holdings, stack);
             }
         } else if entity.kind == Mailbox::KIND {
             market::mailbox_holdings(snapshot, holdings);
@@ -169,13 +172,13 @@ impl Game for Simulated {
         let event = (from.kind == Player::KIND).then(|| player_event::Event::from_bytes(event).ok())??;
         let Some(player_event::Event::Whispered(whispered)) = event else { return None };
         let to = EntityId::new(Player::KIND, whispered.to);
-        Some(Letter { from, to, number: whispered.number, words: fingerprint(&whispered.text) })
+        Some(Letter { from, to, number: whispered.number, words: fingerprint(whispered.text.as_bytes()) })
     }
 
     fn letter_of(&self, to: EntityId, message: &[u8]) -> Option<Letter> {
         let told = PlayerTold::decode(message).ok().filter(|told| told.number > 0)?;
         let from = EntityId::new(Player::KIND, told.from);
-        Some(Letter { from, to, number: told.number, words: fingerprint(&told.text) })
+        Some(Letter { from, to, number: told.number, words: fingerprint(told.text.as_bytes()) })
     }
 
     fn mistakes(&self) -> &'static [(&'static str, &'static str)] {
@@ -188,7 +191,7 @@ impl Game for Simulated {
     }
 
     /// Names are unique and in the table of names, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
-    /// and no two buildings share an index in a chunk.
+    /// no two buildings share an index in a chunk, and each unique thing is in one place.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
         let mut players = BTreeMap::new();
@@ -208,6 +211,7 @@ impl Game for Simulated {
         market::check(facts)?;
         naming::check_players(facts, &players)?;
         guilds::check(facts, &players)?;
+        things::check(facts)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -255,13 +259,38 @@ fn exchange_was_confirmed(event: &EventRecord) -> Result<(), String> {
 }
 
 /// FNV-1a.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let next = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, next)
 }
 
-fn item(stack: &Stack) -> Goods {
-    Goods(stack.item as u32)
+/// What a stack is: so many of an item, and, if it is unique, this thing. So each id is conserved, and not only their number.
+fn goods(stack: &Stack) -> impl Iterator<Item = (Goods, u64)> {
+    let thing = (stack.id != 0).then(|| (Goods(THINGS | (fingerprint(&stack.id.to_le_bytes()) as u32)), 1));
+    std::iter::once((Goods(stack.item as u32), u64::from(stack.count))).chain(thing)
+}
+
+fn create(flows: &mut Flows, stacks: &[Stack]) {
+    stacks.iter().flat_map(goods).for_each(|(goods, n)| flows.create(goods, n));
+}
+
+fn destroy(flows: &mut Flows, stacks: &[Stack]) {
+    stacks.iter().flat_map(goods).for_each(|(goods, n)| flows.destroy(goods, n));
+}
+
+/// Into another entity. What gets its first id now was only counted before.
+fn give(flows: &mut Flows, stacks: &[Stack]) {
+    let named_now = stacks.iter().filter(|stack| stack.first_id);
+    named_now.flat_map(|stack| goods(stack).skip(1)).for_each(|(goods, n)| flows.create(goods, n));
+    stacks.iter().flat_map(goods).for_each(|(goods, n)| flows.give(goods, n));
+}
+
+fn take(flows: &mut Flows, stacks: &[Stack]) {
+    stacks.iter().flat_map(goods).for_each(|(goods, n)| flows.take(goods, n));
+}
+
+fn hold(holdings: &mut Holdings, stack: &Stack) {
+    goods(stack).for_each(|(goods, n)| holdings.add(goods, n as i64));
 }
 
 fn building(what: i32) -> Goods {
@@ -270,16 +299,10 @@ fn building(what: i32) -> Goods {
 
 fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
     use player_event::Event;
-    let create = |flows: &mut Flows, stacks: &[Stack]| {
-        stacks.iter().for_each(|s| flows.create(item(s), s.count.into()));
-    };
-    let destroy = |flows: &mut Flows, stacks: &[Stack]| {
-        stacks.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
-    };
     match event {
         // The land gives what was gathered.
         Some(Event::Gathered(gathered)) => {
-            gathered.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
+            take(flows, gathered.gained.as_slice());
         }
         Some(Event::Crafted(crafted)) => {
             destroy(flows, &crafted.spent);
@@ -297,37 +320,37 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             create(flows, &returned.gained);
         }
         Some(Event::Painted(painted)) => {
-            painted.spent.iter().for_each(|s| flows.destroy(item(s), s.count.into()));
+            destroy(flows, painted.spent.as_slice());
         }
         Some(Event::Given(given)) => {
             for _ in &given.to {
-                given.each.iter().for_each(|s| flows.give(item(s), s.count.into()));
+                give(flows, given.each.as_slice());
             }
         }
         // An operator gives it, out of nothing.
         Some(Event::Compensated(fact)) => {
-            fact.gained.iter().for_each(|s| flows.create(item(s), s.count.into()));
+            create(flows, fact.gained.as_slice());
         }
         Some(Event::Received(received)) => {
-            received.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
+            take(flows, received.gained.as_slice());
         }
         // What was offered is still its own, until it is exchanged.
         Some(Event::TradeDone(done)) => {
-            done.spent.iter().for_each(|s| flows.give(item(s), s.count.into()));
-            done.gained.iter().for_each(|s| flows.take(item(s), s.count.into()));
+            give(flows, &done.spent);
+            take(flows, &done.gained);
         }
         Some(
             Event::TradeBegun(_) | Event::TradeChanged(_) | Event::TradeConfirmed(_) | Event::TradeLeft(_),
         ) => {}
         Some(Event::FriendAsked(_) | Event::FriendMade(_) | Event::FriendEnded(_)) => {}
         Some(Event::Blocked(_) | Event::Unblocked(_)) => {}
-        Some(Event::LetterSent(sent)) => market::give(flows, &sent.stacks),
-        Some(Event::LetterEmptied(emptied)) => market::take(flows, &emptied.gained),
-        Some(Event::StallFilled(filled)) => market::give(flows, &filled.spent),
-        Some(Event::StallEmptied(emptied)) => market::take(flows, &emptied.gained),
+        Some(Event::LetterSent(sent)) => give(flows, &sent.stacks),
+        Some(Event::LetterEmptied(emptied)) => take(flows, &emptied.gained),
+        Some(Event::StallFilled(filled)) => give(flows, &filled.spent),
+        Some(Event::StallEmptied(emptied)) => take(flows, &emptied.gained),
         Some(Event::Bought(bought)) => {
-            market::give(flows, &bought.spent);
-            market::take(flows, &bought.gained);
+            give(flows, &bought.spent);
+            take(flows, &bought.gained);
         }
         Some(Event::GuildEntered(entered)) => destroy(flows, &entered.spent),
         Some(Event::ChestServed(served)) => guilds::served(&served, flows),

@@ -22,6 +22,7 @@
 
 use gundo::{Actor, Answered, Asked, Context, Done, Entity, Point, State, Stored, WorldTime};
 
+use crate::catalogue::is_unique;
 use crate::geometry::ISLAND;
 use crate::island::Island;
 use crate::mistakes::Mistake;
@@ -102,6 +103,10 @@ impl Stall {
         let total = |each: Option<Stack>| each.and_then(|each| times(each, ask.lots));
         let goods = total(offer.lot).ok_or(No::Unclear)?;
         let price = total(offer.price).ok_or(No::MissingItems)?;
+        // An offer from before things had ids.
+        if !is_price(price) {
+            return Err(No::PriceUnique.into());
+        }
         if self.earned(price.item()).saturating_add(price.count) > PROCEEDS_MAX {
             return Err(No::StallRich.into());
         }
@@ -163,6 +168,11 @@ impl Stall {
 /// So many of these. `None`: nobody has so much.
 pub(crate) fn times(each: Stack, lots: u32) -> Option<Stack> {
     Some(Stack { count: each.count.checked_mul(lots)?, ..each })
+}
+
+/// Whether it can be a price: goods that are counted. What is unique would have to be named by the buyer, and the stall keeps sums.
+pub(crate) fn is_price(price: Stack) -> bool {
+    price.id == 0 && !price.first_id && !is_unique(price.item())
 }
 
 pub(crate) fn same_item(one: Option<Stack>, other: Option<Stack>) -> bool {

@@ -2,6 +2,7 @@
 
 use gundo::{Ask, Context, Decision, Done, Point, Refusal};
 
+use crate::inventory::shown;
 use crate::mail::is_goods;
 use crate::player::Player;
 use crate::refusals::No;
@@ -10,7 +11,7 @@ use crate::schema::{
     StallPublic, TakeProceeds, Withdraw, player_command::Command, player_event::Event,
     stall_ask::Ask as Wish,
 };
-use crate::stall::{Stall, same_item, times};
+use crate::stall::{Stall, is_price, same_item, times};
 
 impl Player {
     /// What players do by mail and at stalls.
@@ -25,7 +26,7 @@ impl Player {
             Command::TakeFromLetter(take) => Ok(Self::take_from_letter(take, cx)),
             Command::DeleteLetter(delete) => Ok(Self::delete_letter(delete, cx)),
             Command::ReturnLetter(give_back) => Ok(Self::return_letter(give_back, cx)),
-            Command::PutUp(put_up) => Ok(self.put_up(put_up)?),
+            Command::PutUp(put_up) => Ok(self.put_up(put_up, cx)?),
             Command::Reprice(reprice) => Ok(Self::reprice(reprice)?),
             Command::Withdraw(withdraw) => Ok(Self::withdraw(withdraw)),
             Command::Buy(buy) => Ok(Self::buy(buy)?),
@@ -55,19 +56,25 @@ impl Player {
             .then(move |me: &Self, _: StallAnswer, _| Ok(demolished(me)?))
     }
 
-    fn put_up(&self, put_up: PutUp) -> Result<Decision<Self>, No> {
+    fn put_up(&self, put_up: PutUp, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
         let PutUp { stall, lot, price, lots } = put_up;
-        let (lot_of, _) = lot.filter(is_goods).zip(price.filter(is_goods)).ok_or(No::Unclear)?;
+        let (lot_of, price_of) = lot.filter(is_goods).zip(price.filter(is_goods)).ok_or(No::Unclear)?;
         if same_item(lot, price) {
             return Err(No::SamePrice);
         }
+        if !is_price(price_of) {
+            return Err(No::PriceUnique);
+        }
         let goods = times(lot_of, lots).filter(is_goods).ok_or(No::Unclear)?;
+        let goods = self.items.named_one(goods, || cx.random())?;
         if !self.items.can_spend(&[goods]) {
             return Err(No::MissingItems);
         }
-        let ask = Ask::of::<Stall>(stall, &Wish::PutUp(put_up));
-        Ok(ask.then(move |me: &Self, answer: StallAnswer, _| {
-            let spent: Vec<Stack> = answer.goods.into_iter().collect();
+        // A unique thing is an offer of its own, of one lot.
+        let lot = Some(Stack { count: lot_of.count, ..shown(goods) });
+        let ask = Ask::of::<Stall>(stall, &Wish::PutUp(PutUp { lot, ..put_up }));
+        Ok(ask.then(move |me: &Self, _: StallAnswer, _| {
+            let spent = vec![goods];
             if !me.items.can_spend(&spent) {
                 return Err(No::MissingItems.into());
             }
@@ -77,7 +84,9 @@ impl Player {
     }
 
     fn reprice(reprice: Reprice) -> Result<Decision<Self>, No> {
-        reprice.price.filter(is_goods).ok_or(No::Unclear)?;
+        if !is_price(reprice.price.filter(is_goods).ok_or(No::Unclear)?) {
+            return Err(No::PriceUnique);
+        }
         let ask = Ask::of::<Stall>(reprice.stall, &Wish::Reprice(reprice));
         Ok(ask.then(|_: &Self, _: StallAnswer, _| Ok(Done::new())))
     }
@@ -89,7 +98,7 @@ impl Player {
     }
 
     fn take_proceeds(take: TakeProceeds) -> Result<Decision<Self>, No> {
-        take.stack.filter(is_goods).ok_or(No::Unclear)?;
+        take.stack.filter(is_goods).filter(|stack| stack.id == 0 && !stack.first_id).ok_or(No::Unclear)?;
         let stall = take.stall;
         Ok(Ask::of::<Stall>(stall, &Wish::TakeProceeds(take))
             .then(move |me: &Self, answer: StallAnswer, _| Ok(me.empties(stall, answer)?)))

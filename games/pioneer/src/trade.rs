@@ -29,6 +29,7 @@ use gundo::{Actor, Answered, Ask, Context, Decision, Done};
 
 use crate::friends::name_of;
 use crate::gifts::is_next_to;
+use crate::inventory::{all_shown, is_twice};
 use crate::mistakes::Mistake;
 use crate::player::Player;
 use crate::refusals::No;
@@ -47,7 +48,7 @@ impl Trade {
     }
 
     pub(crate) fn on_changed(&mut self, fact: &TradeChanged) {
-        *(if fact.mine { &mut self.mine } else { &mut self.theirs }) = fact.stacks.clone();
+        *(if fact.mine { &mut self.mine } else { &mut self.theirs }) = all_shown(&fact.stacks);
         self.version = fact.version;
         (self.confirmed, self.they_confirmed) = (false, false);
     }
@@ -95,22 +96,22 @@ impl Player {
 
     // ---- offers --------------------------------------------------------------------------------------------------
 
-    pub(crate) fn offer(&self, offer: Offer) -> Result<Decision<Self>, No> {
+    pub(crate) fn offer(&self, offer: Offer, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
         let Offer { trade: id, stacks } = offer;
         let trade = self.trade_of(id).ok_or(No::NoTrade)?;
         let is_stack = |stack: &Stack| stack.count > 0 && stack.item() != Item::None;
-        let twice = |(at, stack): (usize, &Stack)| stacks[..at].iter().any(|other| other.item == stack.item);
         let fits = stacks.len() <= OFFER_STACKS_MAX && stacks.iter().all(is_stack);
-        if !fits || stacks.iter().enumerate().any(twice) {
+        if !fits || is_twice(&stacks) {
             return Err(No::Unclear);
         }
         let mut whole = self.items.clone();
         whole.gain(&trade.mine);
+        let stacks = whole.named(&stacks, || cx.random())?;
         if !whole.can_spend(&stacks) {
             return Err(No::MissingItems);
         }
         let version = trade.version + 1;
-        let seen = AskSeeOffer { trade: id, version, stacks: stacks.clone() };
+        let seen = AskSeeOffer { trade: id, version, stacks: all_shown(&stacks) };
         let ask = Ask::of::<Self>(trade.partner(), &Wish::SeeOffer(seen));
         Ok(ask.then(move |_: &Self, _: PlayerAnswer, _| {
             let changed = TradeChanged { mine: true, stacks: stacks.clone(), version };

@@ -4,7 +4,7 @@ mod support;
 
 use gundo::{ChunkId, EntityId, Point};
 use pioneer::schema::player_command::Command;
-use pioneer::schema::{Hold, Item, Paint, Say, Stage, What, Whisper, player_event, player_signal};
+use pioneer::schema::{Hold, Item, Paint, Say, Stack, Stage, What, Whisper, player_event, player_signal};
 use pioneer::{Land, Nature, Player};
 use support::{Town, no, stack};
 
@@ -103,10 +103,11 @@ fn recipes_take_and_give() {
     }
     town.craft(ada, 1, 2).expect("planks");
     town.craft(ada, 2, 1).expect("rope");
-    town.craft(ada, 3, 1).expect("an axe");
+    let axe = town.craft(ada, 3, 1).expect("an axe").gained[0];
+    assert_eq!(axe, Stack { id: axe.id, ..stack(Item::Axe, 1) });
     town.craft(ada, 5, 1).expect("dye");
     let own = town.own(ada);
-    assert_eq!(own.slots, [stack(Item::Plank, 4), stack(Item::Axe, 1), stack(Item::Dye, 1)]);
+    assert_eq!(own.slots, [stack(Item::Plank, 4), axe, stack(Item::Dye, 1)]);
     for (recipe, count, code) in
         [(0, 1, "unclear"), (6, 1, "unclear"), (1, 21, "unclear"), (1, 1, "missing_items")]
     {

@@ -406,8 +406,8 @@ fn what_makes_no_sense_at_the_chest_is_refused() {
     for (stack, code) in [
         (wood(0), "unclear"),
         (stack(Item::None, 1), "unclear"),
-        (Stack { item: -1, count: 1 }, "unclear"),
-        (Stack { item: 4_711, count: 1 }, "unclear"),
+        (Stack { item: -1, count: 1, ..Stack::default() }, "unclear"),
+        (Stack { item: 4_711, count: 1, ..Stack::default() }, "unclear"),
         (wood(21), "missing_items"),
         (wood(u32::MAX), "missing_items"),
         (stack(Item::Axe, 1), "missing_items"),
@@ -433,16 +433,19 @@ fn what_makes_no_sense_at_the_chest_is_refused() {
 fn chest_and_bag_do_not_overflow() {
     let (mut town, guild, [ada, bob, ..]) = foxes();
     // One axe fills a slot.
-    for _ in 0..CHEST_SLOTS_MAX / 8 {
-        town.give(ada, Item::Axe, 8);
-        put(&mut town, ada, stack(Item::Axe, 8)).expect("there is room");
+    for _ in 0..CHEST_SLOTS_MAX {
+        town.give(ada, Item::Axe, 1);
+        put(&mut town, ada, stack(Item::Axe, 1)).expect("there is room");
     }
     assert_eq!(seen(&mut town, guild).chest.len() as u32, CHEST_SLOTS_MAX);
     assert_eq!(no(put(&mut town, ada, wood(1))), "chest_full");
     assert_eq!(town.count(ada, Item::Wood), 20);
-    assert_eq!(no(take(&mut town, bob, stack(Item::Axe, SLOTS_MAX))), "inventory_full");
-    assert_eq!(seen(&mut town, guild).chest.len() as u32, CHEST_SLOTS_MAX, "nothing moved");
-    take(&mut town, bob, stack(Item::Axe, SLOTS_MAX - 1)).expect("his wood has a slot");
+    for _ in 0..SLOTS_MAX - 1 {
+        take(&mut town, bob, stack(Item::Axe, 1)).expect("his wood has a slot");
+    }
+    let before = seen(&mut town, guild).chest;
+    assert_eq!(no(take(&mut town, bob, stack(Item::Axe, 1))), "inventory_full");
+    assert_eq!(seen(&mut town, guild).chest, before, "nothing moved");
     put(&mut town, ada, wood(20)).expect("room again");
 }
 
@@ -469,13 +472,20 @@ fn a_full_guild_takes_nobody_and_can_be_shown() {
     accept(&mut town, last, guild).expect("the last place");
     assert_eq!(no(accept(&mut town, outside[0], guild)), "guild_full");
     assert_eq!(no(invite(&mut town, ada, outside[INVITED_MAX - 1])), "guild_full");
-    town.give(last, Item::Wood, 20);
     set_role(&mut town, ada, last, GuildRole::Officer).expect("the leader gives roles");
+    // Unique things take most: each has an id.
+    let axe = stack(Item::Axe, 1);
+    for _ in 0..CHEST_SLOTS_MAX {
+        town.give(last, Item::Axe, 1);
+        put(&mut town, last, axe).expect("there is room");
+    }
     for n in 0..LOG_MAX {
-        let done = if n % 2 == 0 { put(&mut town, last, wood(1)) } else { take(&mut town, last, wood(1)) };
+        let done = if n % 2 == 0 { take(&mut town, last, axe) } else { put(&mut town, last, axe) };
         done.expect("an officer may");
     }
-    let public = gundo::Message::encode_to_vec(&seen(&mut town, guild));
+    let public = seen(&mut town, guild);
+    assert!(public.chest.len() as u32 == CHEST_SLOTS_MAX && public.chest.iter().all(|axe| axe.id != 0));
+    let public = gundo::Message::encode_to_vec(&public);
     assert_eq!(members(&mut town, guild).len(), MEMBERS_MAX);
     assert!(public.len() < PUBLIC_BYTES_MAX, "{} bytes", public.len());
     // Who leaves makes room.

@@ -309,11 +309,12 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(no(send(&mut town, ada, bob, &heavy, &[])), code);
     let family = "👨‍👩‍👧‍👦".repeat(60);
     assert_eq!(no(send(&mut town, ada, bob, &family, &[])), "letter_long");
-    let many: Vec<Stack> = (1..=LETTER_STACKS_MAX as i32 + 1).map(|item| Stack { item, count: 1 }).collect();
+    let many: Vec<Stack> =
+        (1..=LETTER_STACKS_MAX as i32 + 1).map(|item| Stack { item, count: 1, ..Stack::default() }).collect();
     for (stacks, code) in [
         (vec![wood(0)], "unclear"),
         (vec![stack(Item::None, 1)], "unclear"),
-        (vec![Stack { item: 4_711, count: 1 }], "unclear"),
+        (vec![Stack { item: 4_711, count: 1, ..Stack::default() }], "unclear"),
         (vec![wood(1), wood(1)], "unclear"),
         (many, "unclear"),
         (vec![wood(31)], "missing_items"),

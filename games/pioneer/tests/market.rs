@@ -48,7 +48,10 @@ fn settle() -> (Town, Vec<EntityId>, u64) {
 
 fn play(town: &mut Town, players: &[EntityId], stall: u64, step: &Step) {
     let Step { who, what, item, count, number, lots } = *step;
-    let (stack, price) = (Some(Stack { item, count }), Some(Stack { item: item % 2 + 1, count: count % 5 }));
+    let (stack, price) = (
+        Some(Stack { item, count, ..Stack::default() }),
+        Some(Stack { item: item % 2 + 1, count: count % 5, ..Stack::default() }),
+    );
     let (letter, offer) = (number, number);
     town.pass_ms(10_000);
     if what == 12 {

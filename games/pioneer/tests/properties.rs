@@ -152,7 +152,7 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
             let [id, next] = [who, who + 1].map(|who| players[usize::from(who) % players.len()]);
             town.pass_ms(2_000);
             let trade = town.own(id).trade.unwrap_or_default();
-            let stack = Stack { item, count };
+            let stack = Stack { item, count, ..Stack::default() };
             town.wish(
                 id,
                 match what {
@@ -167,7 +167,7 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
         }
         Step::Guild { who, what, item, count } => {
             let [id, next] = [who, who + 1].map(|who| players[usize::from(who) % players.len()]);
-            let command = guild_command(town, (id, next), what, Stack { item, count });
+            let command = guild_command(town, (id, next), what, Stack { item, count, ..Stack::default() });
             town.wish(id, command).err()
         }
         Step::Wait { ms } => {
@@ -191,7 +191,8 @@ fn guild_command(town: &mut Town, (id, next): (EntityId, EntityId), what: u8, st
         0..=2 => {
             // Nobody gathers planks for long enough.
             if guild == 0 && own.slots.len() + 7 < pioneer::SLOTS_MAX as usize {
-                let gained = vec![Stack { item: pioneer::schema::Item::Plank.into(), count: 4 }];
+                let gained =
+                    vec![Stack { item: pioneer::schema::Item::Plank.into(), count: 4, ..Stack::default() }];
                 let made = ItemsCrafted { gained, ..ItemsCrafted::default() };
                 town.happen::<Player>(id, &player_event::Event::Crafted(made));
             }
@@ -240,7 +241,11 @@ fn given_by_land(town: &Town) -> BTreeMap<i32, i64> {
         for event in town.events::<Land>(id) {
             if let land_event::Event::Taken(taken) = event {
                 let what = nature.iter().find(|t| u32::from(t.index) == taken.thing).expect("it grows").what;
-                signed(&mut sums, &[Stack { item: kinds[&what.into()], count: taken.amount }], 1);
+                signed(
+                    &mut sums,
+                    &[Stack { item: kinds[&what.into()], count: taken.amount, ..Stack::default() }],
+                    1,
+                );
             }
         }
     }

@@ -216,12 +216,13 @@ fn what_makes_no_sense_is_refused() {
     town.stand(cyd, at);
     assert_eq!(no(begin(&mut town, cyd, ada)), "not_now");
     assert_eq!(no(confirm(&mut town, ada)), "nothing_offered");
-    let many: Vec<Stack> = (1..=OFFER_STACKS_MAX as i32 + 1).map(|item| Stack { item, count: 1 }).collect();
+    let many: Vec<Stack> =
+        (1..=OFFER_STACKS_MAX as i32 + 1).map(|item| Stack { item, count: 1, ..Stack::default() }).collect();
     for (stacks, code) in [
         (vec![wood(0)], "unclear"),
         (vec![stack(Item::None, 1)], "unclear"),
-        (vec![Stack { item: -1, count: 1 }], "unclear"),
-        (vec![Stack { item: 4_711, count: 1 }], "unclear"),
+        (vec![Stack { item: -1, count: 1, ..Stack::default() }], "unclear"),
+        (vec![Stack { item: 4_711, count: 1, ..Stack::default() }], "unclear"),
         (vec![wood(1), wood(1)], "unclear"),
         (many, "unclear"),
         (vec![wood(31)], "missing_items"),

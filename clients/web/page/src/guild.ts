@@ -7,6 +7,7 @@ import { type ChestEntry, GuildPublicSchema, GuildRole, type GuildPublic, type I
 import { h } from "./dom.js";
 import type { PeopleWishes } from "./people.js";
 import type { Renaming } from "./renaming.js";
+import type { Some } from "./things.js";
 import type { World } from "./world.js";
 
 /** The kind of guilds, as the game numbers it. */
@@ -26,10 +27,10 @@ export interface Pieces {
   row(person: Person, words: string, click: () => void): HTMLElement;
   face(id: bigint): HTMLElement;
   /** Chooses one of these things, and how much of it. */
-  picker(verb: string, send: (stack: Stack) => void, from: readonly Stack[], empty: string): Part[];
+  picker(verb: string, send: (some: Some) => void, from: readonly Stack[], empty: string): Part[];
   /** Things to look at. */
   shelf(from: readonly Stack[]): Part[];
-  words(stack: { item: number; count: number }): string;
+  words(some: Some): string;
   /** Opens a page. */
   go(page: GuildPage): void;
   /** Whom one could invite: friends, and who is near. */
@@ -226,8 +227,8 @@ export class Guilds {
       button.ariaPressed = String(at === side);
       return button;
     };
-    const put = (stack: Stack) => this.wishes.act(`put ${pieces.words(stack)} into the chest`, { case: "putInChest", value: { guild: mine.id, stack: { item: stack.item, count: stack.count } } });
-    const take = (stack: Stack) => this.wishes.act(`take ${pieces.words(stack)} out of the chest`, { case: "takeFromChest", value: { guild: mine.id, stack: { item: stack.item, count: stack.count } } });
+    const put = (stack: Some) => this.wishes.act(`put ${pieces.words(stack)} into the chest`, { case: "putInChest", value: { guild: mine.id, stack } });
+    const take = (stack: Some) => this.wishes.act(`take ${pieces.words(stack)} out of the chest`, { case: "takeFromChest", value: { guild: mine.id, stack } });
     const slots = this.world.description?.chestSlotsMax ?? 0;
     const middle = side === "put" ? pieces.picker("Put in", put, this.world.own.slots, "Your bag is empty.") : may ? pieces.picker("Take", take, guild.chest, "The chest is empty.") : [...pieces.shelf(guild.chest), h("p", {}, "Officers and the leader take things out.")];
     return [

@@ -34,7 +34,7 @@ export interface Hooks {
   /** Everything that players in sight are saying. */
   bubbles(): { key: string; text: string }[];
   /** What the player carries. */
-  bag(): { item: number; count: number }[];
+  bag(): { item: number; count: number; id: string }[];
   /** Walks there by itself in a straight line, sliding along obstacles; a key press ends it. */
   walkTo(x: number, y: number): void;
   /** Whether it still walks by itself. */
@@ -101,7 +101,7 @@ export function installHooks(world: World, walker: Walker, changes: Changes, pic
       [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), entity: built.entity.toString(16), x, y }))),
     lands: () => [...world.lands.values()].map(({ chunk, entity }) => ({ cx: chunk.x, cy: chunk.y, publisher: entity.publisher })),
     bubbles,
-    bag: () => world.own.slots.map(({ item, count }) => ({ item, count })),
+    bag: () => world.own.slots.map(({ item, count, id }) => ({ item, count, id: id.toString(16) })),
     walkTo: (x, y) => (walker.goal = { x, y }),
     walking: () => walker.goal !== undefined,
     isOpen: (ax, ay, bx, by) => world.isOpen(ax, ay, bx, by),

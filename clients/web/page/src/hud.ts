@@ -8,6 +8,7 @@ import { cardFor } from "./doors.js";
 import { h, redraw, type Child } from "./dom.js";
 import { keyLabel, onLayout } from "./keyboard.js";
 import { Talk } from "./talk.js";
+import { wordsOf } from "./things.js";
 import type { World } from "./world.js";
 import type { XRay } from "./xray.js";
 
@@ -326,7 +327,7 @@ export class Hud {
         if (!stack) return h("i", {}, ...(k === 0 ? [h("small", {}, "Your bag is empty")] : []));
         const name = this.world.itemName(stack.item);
         const held = own.holds === stack.item;
-        const button = h("button", { title: `${stack.count} ${name}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
+        const button = h("button", { title: `${wordsOf(name, stack)}${held ? " (in your hand)" : ""}`, className: held ? "held" : "" }, h("img", { src: itemIcon(stack.item), alt: name }), h("b", {}, String(stack.count)));
         button.dataset.key = `bag${k}`;
         button.ariaPressed = String(held);
         button.onclick = () => this.wishes.hold(held ? Item.NONE : stack.item);

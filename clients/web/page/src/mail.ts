@@ -2,7 +2,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { MailboxPublicSchema, News, type Letter, type Person, type PlayerReply, type PlayerTold, type Stack } from "./gen/pioneer_pb.js";
 import { h } from "./dom.js";
-import { off, Panel, type PanelWishes, type Part, type Some } from "./panel.js";
+import { off, Panel, type PanelWishes, type Part } from "./panel.js";
+import { amount, isSame, keyOf, type Some } from "./things.js";
 import type { World } from "./world.js";
 
 /** Kind of mailboxes, as the game numbers it. A mailbox has its player's id. */
@@ -126,7 +127,7 @@ export class Mail extends Panel {
     if (text === undefined) parts.push(h("p", {}, "One moment …"));
     else if (text) parts.push(h("blockquote", {}, text));
     if (stacks.length > 0) {
-      parts.push(h("div", { className: "tiles" }, ...stacks.map((stack) => this.tile(`in${stack.item}`, stack.item, stack.count))));
+      parts.push(h("div", { className: "tiles" }, ...stacks.map((stack) => this.tile(`in${keyOf(stack)}`, stack.item, stack.count, undefined, false, stack.id))));
       const done = () => this.wishes.toast(`You took ${this.list(stacks)}.`);
       parts.push(this.button("take", stacks.length > 1 ? "Take all of it" : `Take ${this.list(stacks)}`, () => this.wishes.act(`take ${this.list(stacks)}`, { case: "takeFromLetter", value: { letter: number } }, done), "good"));
     }
@@ -152,20 +153,19 @@ export class Mail extends Panel {
     const friends = h("datalist", { id: "friendnames" }, ...own.friends.map(({ name }) => h("option", { value: name })));
     this.name.setAttribute("list", "friendnames");
     const receiver: Part[] = to ? [h("p", {}, `To ${to.name}`)] : [this.name, friends];
-    const inside = this.goods.map((some, k) => this.tile(`out${some.item}`, some.item, some.count, () => this.setGoods(this.goods.filter((_, other) => other !== k))));
+    const inside = this.goods.map((some, k) => this.tile(`out${keyOf(some)}`, some.item, some.count, () => this.setGoods(this.goods.filter((_, other) => other !== k)), false, some.id));
     const parts: Part[] = [this.head("A letter", true), ...receiver, this.text];
     if (inside.length > 0) parts.push(h("h3", {}, "In the letter"), h("div", { className: "tiles" }, ...inside));
     const send = this.button("send", this.goods.length > 0 ? `Send it with ${this.goods.map((some) => this.words(some)).join(", ")}` : "Send it", () => this.send(to), "good");
     parts.push(off(send, this.sending), h("h3", {}, "Put something in"));
-    const taken = this.goods.map(({ item }) => item);
     if (this.goods.length >= (description?.letterStacksMax ?? 0)) return [...parts, h("p", {}, "More does not fit in.")];
-    parts.push(this.bagTiles("pick", this.picked?.item, (item) => this.pick({ item, count: 1 }), taken));
+    parts.push(this.bagTiles("pick", this.picked, (some) => this.pick(some), this.goods));
     const { picked } = this;
-    const most = picked ? this.world.count(picked.item) : 0;
-    if (!picked || most === 0 || taken.includes(picked.item)) return parts;
-    const count = Math.min(picked.count, most);
-    parts.push(this.stepper("pickcount", "how much", count, most, (count) => this.pick({ item: picked.item, count })));
-    parts.push(this.button("putin", `Put in ${this.words({ item: picked.item, count })}`, () => this.setGoods([...this.goods, { item: picked.item, count }])));
+    const most = picked ? amount(picked, this.world.own.slots) : 0;
+    if (!picked || most === 0 || this.goods.some((some) => isSame(some, picked))) return parts;
+    const some = { ...picked, count: Math.min(picked.count, most) };
+    if (!picked.id) parts.push(this.stepper("pickcount", "how much", some.count, most, (count) => this.pick({ ...picked, count })));
+    parts.push(this.button("putin", `Put in ${this.words(some)}`, () => this.setGoods([...this.goods, some])));
     return parts;
   }
 

@@ -2,9 +2,10 @@
  * A panel at the side: what mail and stalls have in common. Plain DOM; text is never read as HTML. It draws itself again only when
  * what it shows has changed, and keeps the focus where it was.
  */
-import { Item, type PlayerReply, type Stack } from "./gen/pioneer_pb.js";
+import type { Item, PlayerReply, Stack } from "./gen/pioneer_pb.js";
 import { h, redraw } from "./dom.js";
 import { itemIcon } from "./hud.js";
+import { isSame, keyOf, sorts, wordsOf, type Some } from "./things.js";
 import type { PlayerWish, World } from "./world.js";
 
 /** What a panel asks the page to do. */
@@ -19,9 +20,6 @@ export interface PanelWishes {
 }
 
 export type Part = Node | string;
-/** Some of an item, as it is sent. */
-export type Some = { item: Item; count: number };
-
 /** See the top of the file. */
 export abstract class Panel {
   protected readonly box: HTMLElement;
@@ -106,8 +104,8 @@ export abstract class Panel {
     return button;
   }
 
-  protected words({ item, count }: Some): string {
-    return `${count} ${this.world.itemName(item)}`;
+  protected words(some: Some): string {
+    return wordsOf(this.world.itemName(some.item), some);
   }
 
   protected list(stacks: readonly Stack[]): string {
@@ -115,11 +113,11 @@ export abstract class Panel {
   }
 
   /** Without `click` it is only to be looked at. `count` undefined: just the item. */
-  protected tile(key: string, item: Item, count: number | undefined, click?: () => void, chosen = false): HTMLButtonElement {
+  protected tile(key: string, item: Item, count: number | undefined, click?: () => void, chosen = false, id = 0n): HTMLButtonElement {
     const name = this.world.itemName(item);
     const tile = this.button(key, "", click ?? (() => undefined), chosen ? "tile chosen" : "tile");
     tile.replaceChildren(h("img", { src: itemIcon(item), alt: "" }), ...(count === undefined ? [] : [h("b", {}, String(count))]));
-    tile.title = tile.ariaLabel = count === undefined ? name : `${count} ${name}`;
+    tile.title = tile.ariaLabel = count === undefined ? name : wordsOf(name, { count, id });
     tile.disabled = !click;
     if (click) tile.ariaPressed = String(chosen);
     return tile;
@@ -136,11 +134,11 @@ export abstract class Panel {
     return h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), last);
   }
 
-  /** What the player carries, one tile for each item. */
-  protected bagTiles(key: string, chosen: Item | undefined, choose: (item: Item) => void, without: readonly Item[] = []): HTMLElement {
-    const items = [...new Set(this.world.own.slots.map((slot) => slot.item))].filter((item) => !without.includes(item));
-    if (items.length === 0) return h("p", {}, without.length > 0 ? "There is nothing else in your bag." : "Your bag is empty.");
-    return h("div", { className: "tiles" }, ...items.map((item) => this.tile(`${key}${item}`, item, this.world.count(item), () => choose(item), chosen === item)));
+  /** What the player carries, one tile for each item and each unique thing. */
+  protected bagTiles(key: string, chosen: Some | undefined, choose: (some: Some) => void, without: readonly Some[] = []): HTMLElement {
+    const all = sorts(this.world.own.slots).filter((some) => !without.some((other) => isSame(some, other)));
+    if (all.length === 0) return h("p", {}, without.length > 0 ? "There is nothing else in your bag." : "Your bag is empty.");
+    return h("div", { className: "tiles" }, ...all.map((some) => this.tile(`${key}${keyOf(some)}`, some.item, some.count, () => choose({ ...some, count: 1 }), isSame(chosen, some), some.id)));
   }
 }
 

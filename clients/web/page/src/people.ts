@@ -9,6 +9,7 @@ import { type GuildPage, Guilds } from "./guild.js";
 import { h, redraw } from "./dom.js";
 import { icon, itemIcon } from "./hud.js";
 import { Renaming } from "./renaming.js";
+import { amount, isSame, keyOf, sorts, wordsOf, type Some } from "./things.js";
 import { entityKey, KIND_PLAYER, type PlayerWish, type World } from "./world.js";
 
 /** People near that are listed, the nearest first. */
@@ -50,7 +51,7 @@ export class People {
   private openedAt = -Infinity;
   private drawn = "";
   /** What is chosen to give or offer. */
-  private picked: { item: Item; count: number } | undefined;
+  private picked: Some | undefined;
   /** The other one's offer as last drawn, and when it changed. */
   private theirs = { version: 0n, at: -Infinity };
   /** The other one does not answer: one may leave alone. */
@@ -313,53 +314,52 @@ export class People {
   // ---- things ------------------------------------------------------------------------------------------------------
 
   private give(person: Person): Part[] {
-    const send = ({ item, count }: Stack) => {
+    const send = (each: Some) => {
       const done = () => {
-        this.wishes.toast(`You gave ${person.name} ${this.words({ item, count })}.`);
+        this.wishes.toast(`You gave ${person.name} ${this.words(each)}.`);
         this.go({ kind: "person", person });
       };
-      this.wishes.act(`give ${person.name} ${this.words({ item, count })}`, { case: "give", value: { to: [person.id], each: { item, count } } }, done);
+      this.wishes.act(`give ${person.name} ${this.words(each)}`, { case: "give", value: { to: [person.id], each } }, done);
     };
     return [this.head(`Give to ${person.name}`, true), ...this.picker(`Give`, send)];
   }
 
-  private words({ item, count }: { item: Item; count: number }): string {
-    return `${count} ${this.world.itemName(item)}`;
+  private words(some: Some): string {
+    return wordsOf(this.world.itemName(some.item), some);
   }
 
   /** Chooses something from the bag, or from another place, and how much of it. */
-  private picker(verb: string, send: (stack: Stack) => void, from: readonly Stack[] = this.world.own.slots, empty = "Your bag is empty."): Part[] {
-    const items = [...new Set(from.map((slot) => slot.item))];
-    const amount = (item: Item) => from.reduce((sum, slot) => sum + (slot.item === item ? slot.count : 0), 0);
-    if (items.length === 0) return [h("p", {}, empty)];
-    if (this.picked && !items.includes(this.picked.item)) this.picked = undefined;
+  private picker(verb: string, send: (some: Some) => void, from: readonly Stack[] = this.world.own.slots, empty = "Your bag is empty."): Part[] {
+    const all = sorts(from);
+    if (all.length === 0) return [h("p", {}, empty)];
+    if (this.picked && amount(this.picked, all) === 0) this.picked = undefined;
     const { picked } = this;
-    const grid = items.map((item) => this.tile(`pick${item}`, { item, count: amount(item) }, () => this.pick(item, 1), picked?.item === item));
+    const grid = all.map((some) => this.tile(`pick${keyOf(some)}`, some, () => this.pick({ ...some, count: 1 }), isSame(picked, some)));
     const parts: Part[] = [h("div", { className: "tiles" }, ...grid)];
     if (!picked) return [...parts, h("p", {}, "Choose something.")];
-    const { item } = picked;
-    const most = amount(item);
+    const most = this.world.isUnique(picked.item) ? 1 : amount(picked, all);
     const count = Math.min(Math.max(picked.count, 1), most);
+    const some = { ...picked, count };
     const step = (key: string, label: string, to: number, words: string) => {
-      const button = this.button(key, label, () => this.pick(item, to));
+      const button = this.button(key, label, () => this.pick({ ...picked, count: to }));
       button.ariaLabel = words;
       return off(button, to < 1 || to > most || to === count);
     };
     const stepper = h("div", { className: "stepper" }, step("less", "−", count - 1, "one less"), h("output", {}, String(count)), step("more", "+", count + 1, "one more"), step("all", "all", most, "all of it"));
-    const go = this.button("send", `${verb} ${this.words({ item, count })}`, () => send({ item, count } as Stack), "good");
-    return [...parts, stepper, go];
+    const go = this.button("send", `${verb} ${this.words(some)}`, () => send(some), "good");
+    return [...parts, ...(this.world.isUnique(picked.item) ? [] : [stepper]), go];
   }
 
-  private pick(item: Item, count: number): void {
-    this.picked = { item, count };
+  private pick(picked: Some): void {
+    this.picked = picked;
     this.draw(performance.now());
   }
 
-  private tile(key: string, stack: { item: Item; count: number }, click: (() => void) | undefined, chosen = false): HTMLElement {
+  private tile(key: string, stack: Some, click: (() => void) | undefined, chosen = false): HTMLElement {
     const name = this.world.itemName(stack.item);
     const tile = this.button(key, "", click ?? (() => undefined), chosen ? "tile chosen" : "tile");
     tile.replaceChildren(h("img", { src: itemIcon(stack.item), alt: "" }), h("b", {}, String(stack.count)));
-    tile.title = tile.ariaLabel = `${stack.count} ${name}`;
+    tile.title = tile.ariaLabel = wordsOf(name, stack);
     tile.disabled = !click;
     if (click) tile.ariaPressed = String(chosen);
     return tile;
@@ -373,8 +373,8 @@ export class People {
     const name = trade.with?.name ?? "";
     const fresh = now - this.theirs.at < FRESH_MS;
     const side = (title: string, stacks: readonly Stack[], confirmed: boolean, mine: boolean) => {
-      const takeBack = (item: Item) => () => this.offer(trade, item, 0);
-      const tiles = stacks.map((stack) => this.tile(`${mine ? "mine" : "theirs"}${stack.item}`, stack, mine ? takeBack(stack.item) : undefined));
+      const takeBack = (stack: Some) => () => this.offer(trade, { ...stack, count: 0 });
+      const tiles = stacks.map((stack) => this.tile(`${mine ? "mine" : "theirs"}${keyOf(stack)}`, stack, mine ? takeBack(stack) : undefined));
       const box = h("div", { className: "tiles" }, ...(tiles.length > 0 ? tiles : [h("small", {}, "nothing yet")]));
       return h("section", { className: `${confirmed ? "confirmed" : ""} ${fresh && !mine ? "fresh" : ""}` }, h("h3", {}, title), box, h("small", {}, confirmed ? "✓ confirmed" : "not confirmed"));
     };
@@ -382,13 +382,13 @@ export class People {
     const confirm = this.button("confirm", trade.confirmed ? "Waiting …" : "Confirm", () => this.confirm(trade), "good");
     off(confirm, trade.confirmed || nothing || fresh);
     const full = trade.mine.length >= (this.world.description?.offerStacksMax ?? 0);
-    const add = ({ item, count }: Stack) => this.offer(trade, item, (trade.mine.find((stack) => stack.item === item)?.count ?? 0) + count);
+    const add = (some: Some) => this.offer(trade, { ...some, count: amount(some, trade.mine) + some.count });
     return [
       this.head(`Trade with ${name}`, true),
       h("div", { className: "table" }, side("You offer", trade.mine, trade.confirmed, true), side(`${name} offers`, trade.theirs, trade.theyConfirmed, false)),
       h("div", { className: "two" }, confirm, this.leaveButton(trade)),
       h("h3", {}, "Add from your bag"),
-      ...(full && !(this.picked && trade.mine.some((stack) => stack.item === this.picked?.item)) ? [h("p", {}, "More does not fit on the table.")] : []),
+      ...(full && !(this.picked && trade.mine.some((stack) => isSame(stack, this.picked))) ? [h("p", {}, "More does not fit on the table.")] : []),
       ...this.picker("Offer", add),
     ];
   }
@@ -400,13 +400,13 @@ export class People {
     return this.button("leave", alone ? "Take my things back" : trade.askedMe && trade.mine.length === 0 ? "No, thanks" : "Leave", leave);
   }
 
-  /** Offers `count` of `item` instead of what is offered of it. */
-  private offer(trade: Trade, item: Item, count: number): void {
-    const rest = trade.mine.filter((stack) => stack.item !== item);
-    const at = trade.mine.findIndex((stack) => stack.item === item);
-    const stacks: { item: Item; count: number }[] = [...rest];
-    if (count > 0) stacks.splice(at < 0 ? rest.length : at, 0, { item, count });
-    const what = count > 0 ? `offer ${this.words({ item, count })}` : `take back ${this.world.itemName(item)}`;
+  /** Offers this instead of what is offered of it. */
+  private offer(trade: Trade, some: Some): void {
+    const rest = trade.mine.filter((stack) => !isSame(stack, some));
+    const at = trade.mine.findIndex((stack) => isSame(stack, some));
+    const stacks: Some[] = [...rest];
+    if (some.count > 0) stacks.splice(at < 0 ? rest.length : at, 0, some);
+    const what = some.count > 0 ? `offer ${this.words(some)}` : `take back ${this.world.itemName(some.item)}`;
     this.wishes.act(what, { case: "offer", value: { trade: trade.id, stacks } }, () => (this.picked = undefined), (code) => this.onRefused(trade, code));
   }
 

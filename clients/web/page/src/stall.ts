@@ -2,7 +2,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { Building, Item, News, StallPublicSchema, type Offered, type PlayerTold, type Stack, type StallPublic } from "./gen/pioneer_pb.js";
 import { h } from "./dom.js";
-import { off, Panel, type PanelWishes, type Part, type Some } from "./panel.js";
+import { off, Panel, type PanelWishes, type Part } from "./panel.js";
+import { amount, type Some } from "./things.js";
 import type { PlacedBuilding, World } from "./world.js";
 
 /** Kind of stalls, as the game numbers it. */
@@ -139,7 +140,7 @@ export class StallPanel extends Panel {
     if (!lot || !price || left === 0) return [];
     const lots = Math.min(this.lots.get(number) ?? 1, left);
     const cost = { item: price.item, count: price.count * lots };
-    const goods = { item: lot.item, count: lot.count * lots };
+    const goods = { item: lot.item, count: lot.count * lots, id: lot.id };
     const pays = this.world.count(price.item) >= cost.count;
     const buy = this.button(`buy${number}`, `Buy ${this.words(goods)}`, () => {
       const done = () => this.wishes.toast(`You bought ${this.words(goods)} for ${this.words(cost)}.`);
@@ -154,7 +155,7 @@ export class StallPanel extends Panel {
   }
 
   private offerCard({ lot, price, left }: Offered, rest: Part[]): HTMLElement {
-    const stack = (key: string, some: Stack | undefined) => (some ? [this.tile(key, some.item, some.count)] : []);
+    const stack = (key: string, some: Stack | undefined) => (some ? [this.tile(key, some.item, some.count, undefined, false, some.id)] : []);
     const words = lot && price ? `${this.words(lot)} for ${this.words(price)}` : "";
     const line = h("div", { className: "swap" }, ...stack("lot", lot), h("span", {}, "for"), ...stack("price", price), h("small", {}, left === 0 ? "sold out" : `${left} left`));
     line.title = words;
@@ -197,7 +198,7 @@ export class StallPanel extends Panel {
 
   private keeperButtons({ number, left, lot }: Offered): Part[] {
     const withdraw = () => this.wishes.act("take it back", { case: "withdraw", value: { stall: this.id, offer: number, lots: left } });
-    const goods = lot ? { item: lot.item, count: lot.count * left } : undefined;
+    const goods = lot ? { item: lot.item, count: lot.count * left, id: lot.id } : undefined;
     const back = this.button(`back${number}`, left === 0 || !goods ? "Remove" : `Take back ${this.words(goods)}`, withdraw);
     const price = this.button(`price${number}`, "Change the price", () => this.startPricing(number));
     return [h("div", { className: "two" }, off(price, left === 0 || !this.isNear), off(back, !this.isNear))];
@@ -223,18 +224,21 @@ export class StallPanel extends Panel {
       if (this.price.item === lot.item) this.price = { item: Item.NONE, count: 1 };
       this.draw();
     };
-    parts.push(this.bagTiles("lot", this.lot?.item, (item) => set({ item, count: 1 })));
-    const have = this.lot ? this.world.count(this.lot.item) : 0;
+    parts.push(this.bagTiles("lot", this.lot, set));
+    const isUnique = this.lot && this.world.isUnique(this.lot.item);
+    const have = !this.lot ? 0 : Math.min(amount(this.lot, this.world.own.slots), isUnique ? 1 : Infinity);
     if (!this.lot || have === 0) return parts;
-    const lot = { item: this.lot.item, count: Math.min(this.lot.count, have) };
+    const lot = { ...this.lot, count: Math.min(this.lot.count, have) };
     const most = Math.floor(have / lot.count);
     const count = Math.min(this.count, most);
-    parts.push(this.stepper("lotcount", "how much one buyer gets", lot.count, have, (n) => set({ item: lot.item, count: n })));
-    parts.push(h("h3", {}, `How many times ${this.words(lot)}`));
-    parts.push(this.stepper("lots", "how many times", count, most, (n) => {
-      this.count = n;
-      this.draw();
-    }));
+    if (!isUnique) {
+      parts.push(this.stepper("lotcount", "how much one buyer gets", lot.count, have, (n) => set({ ...lot, count: n })));
+      parts.push(h("h3", {}, `How many times ${this.words(lot)}`));
+      parts.push(this.stepper("lots", "how many times", count, most, (n) => {
+        this.count = n;
+        this.draw();
+      }));
+    }
     parts.push(h("h3", {}, "What that costs, each"), ...this.priceParts(lot.item));
     const price = this.price;
     const words = price.item === Item.NONE ? "Choose a price" : `Offer ${count} × ${this.words(lot)} for ${this.words(price)}`;
@@ -252,7 +256,7 @@ export class StallPanel extends Panel {
   }
 
   private priceParts(without: Item): Part[] {
-    const items = (this.world.description?.items ?? []).filter(({ item }) => item !== without);
+    const items = (this.world.description?.items ?? []).filter(({ item, unique }) => item !== without && !unique);
     const set = (price: Some) => {
       this.price = price;
       this.draw();

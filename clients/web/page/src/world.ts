@@ -139,6 +139,11 @@ export class World extends Emitter<WorldEvents> {
     return this.buildingInfos.get(building);
   }
 
+  /** Whether each one of an item is a thing of its own, with an id. */
+  isUnique(item: Item): boolean {
+    return this.description?.items.some((info) => info.item === item && info.unique) ?? false;
+  }
+
   /** How many of an item the player has. */
   count(item: Item): number {
     return this.own.slots.reduce((sum, stack) => sum + (stack.item === item ? stack.count : 0), 0);

@@ -103,6 +103,10 @@ pub struct PostgresConfig {
     /// Connections that serve loads and lists (default 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readers: Option<usize>,
+    /// How long events stay after the snapshot that makes them unnecessary, hours of world time (default 1). Nodes should agree: the one
+    /// with the least prunes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_hours: Option<u32>,
 }
 
 /// Certificates between nodes: `[cluster.tls]`. The command `certs` makes them.

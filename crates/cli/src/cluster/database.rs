@@ -4,6 +4,10 @@ use gundo_journal_postgres::{Password, PostgresSettings, PostgresTls};
 
 use super::config::PostgresConfig;
 use crate::app::Failure;
+use crate::config::HOUR_MS;
+
+/// Partitions that what is kept fills: half of as many as there may be.
+const PARTS_KEPT: u64 = 24;
 
 /// How it is reached.
 pub(crate) fn settings(config: &PostgresConfig) -> Result<PostgresSettings, Failure> {
@@ -26,5 +30,10 @@ pub(crate) fn settings(config: &PostgresConfig) -> Result<PostgresSettings, Fail
     }
     settings.writers = config.writers.unwrap_or(settings.writers);
     settings.readers = config.readers.unwrap_or(settings.readers);
+    if let Some(hours) = config.keep_hours {
+        settings.keep_ms = u64::from(hours) * HOUR_MS;
+        // What is kept for long is in as many partitions as what is kept for an hour or a day.
+        settings.part_ms = settings.part_ms.max(settings.keep_ms / PARTS_KEPT);
+    }
     Ok(settings)
 }

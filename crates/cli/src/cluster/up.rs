@@ -381,6 +381,7 @@ fn configure(
             schema: None,
             writers: None,
             readers: None,
+            keep_hours: None,
         },
         tls,
     });

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
-use gundo_journal::Journal;
+use gundo_journal::find::{Among, Slice};
 use gundo_journal::verify::Report;
+use gundo_journal::{Journal, NameRow};
 #[cfg(feature = "cluster")]
 use gundo_journal_postgres::{PostgresReader, PostgresSettings};
 use gundo_journal_sqlite::{Reader, Settings};
 use gundo_types::EntityId;
-use gundo_wire::journal::EventRecord;
+use gundo_wire::journal::{EventRecord, Loaded};
 
 use crate::app::Failure;
 use crate::cli::JournalArgs;
@@ -87,6 +88,47 @@ impl Reading {
             Self::Directory(reader) => reader.meta(key)?,
             #[cfg(feature = "cluster")]
             Self::Postgres(reader) => reader.meta(key)?,
+        })
+    }
+
+    pub(super) fn name(&mut self, space: &str, name: &str) -> Result<Option<NameRow>, Failure> {
+        Ok(match self {
+            Self::Directory(reader) => reader.name(space, name)?,
+            #[cfg(feature = "cluster")]
+            Self::Postgres(reader) => reader.name(space, name)?,
+        })
+    }
+
+    /// An entity as a node would load it.
+    pub(super) fn load(&mut self, entity: EntityId) -> Result<Loaded, Failure> {
+        Ok(match self {
+            Self::Directory(reader) => reader.load(entity)?,
+            #[cfg(feature = "cluster")]
+            Self::Postgres(reader) => reader.load(entity)?,
+        })
+    }
+
+    /// The newest snapshot of an entity that ends before event `before`.
+    pub(super) fn snapshot(&mut self, entity: EntityId, before: u64) -> Result<Loaded, Failure> {
+        Ok(match self {
+            Self::Directory(reader) => reader.snapshot(entity, before)?,
+            #[cfg(feature = "cluster")]
+            Self::Postgres(reader) => reader.snapshot(entity, before)?,
+        })
+    }
+
+    /// Of up to `max` events or snapshots after `after`: those that have `bytes`.
+    pub(super) fn find(
+        &mut self,
+        among: Among,
+        bytes: &[u8],
+        after: Option<(EntityId, u64)>,
+        max: usize,
+    ) -> Result<Slice, Failure> {
+        Ok(match self {
+            Self::Directory(reader) => reader.find(among, bytes, after, max)?,
+            #[cfg(feature = "cluster")]
+            Self::Postgres(reader) => reader.find(among, bytes, after, max)?,
         })
     }
 

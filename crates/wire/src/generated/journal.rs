@@ -365,7 +365,7 @@ pub struct OrderTaken {
     /// the code of the refusal; empty: it was done
     #[prost(string, tag = "4")]
     pub code: ::prost::alloc::string::String,
-    /// of the refusal
+    /// of the refusal; both at most 512 bytes
     #[prost(string, tag = "5")]
     pub text: ::prost::alloc::string::String,
     /// the game's, at most 1,024 bytes

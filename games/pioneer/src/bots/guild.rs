@@ -14,7 +14,8 @@ pub(super) const NAMES: [&str; 6] = ["Foxes", "Herons", "Otters", "Ravens", "Sea
 /// Letters of the other bots' names for guilds: no two look alike.
 const LETTERS: &[u8] = b"bcdfghjkmnpqrstvwxz";
 /// Things that bots look for in a chest.
-const THINGS: [Item; 5] = [Item::Wood, Item::Berry, Item::Stone, Item::Fibre, Item::Plank];
+const THINGS: [Item; 7] =
+    [Item::Wood, Item::Berry, Item::Stone, Item::Fibre, Item::Plank, Item::Axe, Item::Pickaxe];
 
 impl Pioneer {
     /// Something about its guild, or about getting one.
@@ -62,12 +63,13 @@ impl Pioneer {
             0..=5 => {
                 let slots = &self.own.slots;
                 let slot = slots.get(wishes.chance.below(slots.len().max(1) as u64) as usize)?;
-                let stack = Some(Stack { count: 1 + wishes.chance.below(2) as u32, ..*slot });
+                let count = (1 + wishes.chance.below(2) as u32).min(slot.count);
+                let stack = Some(Stack { count, ..*slot });
                 Command::PutInChest(PutInChest { guild, stack })
             }
             6..=11 => {
                 let item = THINGS[wishes.chance.below(THINGS.len() as u64) as usize];
-                let stack = Some(Stack { item: item.into(), count: 1 });
+                let stack = Some(Stack { item: item.into(), count: 1, ..Stack::default() });
                 Command::TakeFromChest(TakeFromChest { guild, stack })
             }
             12..=17 => Command::InviteToGuild(InviteToGuild { guild, whom }),

@@ -85,7 +85,7 @@ impl Pioneer {
         let mut upto = |n: u64| 1 + wishes.chance.below(n) as u32;
         let (offer, version, lots, count) = (upto(OFFERS), upto(VERSIONS), upto(2), upto(2));
         let item = GOODS[wishes.chance.below(GOODS.len() as u64) as usize].into();
-        let price = Some(Stack { item, count });
+        let price = Some(Stack { item, count, ..Stack::default() });
         let wish = match wishes.chance.below(16) {
             0..=4 => {
                 let Some(lot) = some_of(wishes, &self.own.slots) else { return };

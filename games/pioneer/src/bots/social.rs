@@ -342,7 +342,7 @@ impl Pioneer {
         let Some(lot) = self.one_of_mine(wishes).filter(|_| open < 4) else { return };
         // Everybody has wood.
         let price = if lot.item() == Item::Wood { Item::Berry } else { Item::Wood };
-        let price = Some(Stack { item: price.into(), count: 1 });
+        let price = Some(Stack { item: price.into(), count: 1, ..Stack::default() });
         let lots = bag.count(lot.item()).min(2);
         let wish = Command::PutUp(PutUp { stall, lot: Some(lot), price, lots });
         self.deed(wishes, Deed::Counts("put up"), wish);

@@ -84,6 +84,12 @@ pub struct World {
     /// slots of a guild's chest
     #[prost(uint32, tag = "42")]
     pub chest_slots_max: u32,
+    /// a player, or a guild, changes its name once in this time
+    #[prost(uint64, tag = "100")]
+    pub rename_every_ms: u64,
+    /// an old name is kept for so long before others may take it
+    #[prost(uint64, tag = "101")]
+    pub name_kept_ms: u64,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -131,6 +137,9 @@ pub struct ItemInfo {
     /// most in one slot
     #[prost(uint32, tag = "3")]
     pub stack_max: u32,
+    /// each one is a thing with an id: Stack.id
+    #[prost(bool, tag = "90")]
+    pub unique: bool,
 }
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -186,6 +195,8 @@ pub struct ThingInfo {
     #[prost(uint32, tag = "7")]
     pub radius_mm: u32,
 }
+/// So many of an item. A thing that is unique (ItemInfo.unique) is a stack of one, with its id. A command may leave the id out: then it
+/// means the thing of this kind with the lowest id that the player has.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Stack {
@@ -193,6 +204,12 @@ pub struct Stack {
     pub item: i32,
     #[prost(uint32, tag = "2")]
     pub count: u32,
+    /// of a unique thing: the same as long as it exists, whoever has it; 0: none
+    #[prost(fixed64, tag = "90")]
+    pub id: u64,
+    /// only in events: it was made when things had no ids, and has just got one
+    #[prost(bool, tag = "91")]
+    pub first_id: bool,
 }
 /// always on island 0
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -252,6 +269,21 @@ pub struct PlayerPrivate {
     /// into guilds, the oldest first
     #[prost(message, repeated, tag = "41")]
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
+    /// which it still keeps, the oldest first
+    #[prost(message, repeated, tag = "100")]
+    pub old_names: ::gundo::prost::alloc::vec::Vec<OldName>,
+    /// world time at which it took its name; 0: it was born with it
+    #[prost(uint64, tag = "101")]
+    pub renamed_at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct OldName {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// world time at which others may take it
+    #[prost(uint64, tag = "2")]
+    pub until: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -293,7 +325,7 @@ pub struct Trade {
 pub struct PlayerCommand {
     #[prost(
         oneof = "player_command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 100, 101"
     )]
     pub command: ::core::option::Option<player_command::Command>,
 }
@@ -377,6 +409,10 @@ pub mod player_command {
         TakeFromChest(super::TakeFromChest),
         #[prost(message, tag = "49")]
         DissolveGuild(super::DissolveGuild),
+        #[prost(message, tag = "100")]
+        Rename(super::Rename),
+        #[prost(message, tag = "101")]
+        RenameGuild(super::RenameGuild),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -460,7 +496,7 @@ pub struct Give {
     /// ids of the players (kind 1), each once; 1 .. World.give_players_max
     #[prost(fixed64, repeated, tag = "1")]
     pub to: ::gundo::prost::alloc::vec::Vec<u64>,
-    /// what each of them gets
+    /// what each of them gets; a unique thing goes to one player
     #[prost(message, optional, tag = "2")]
     pub each: ::core::option::Option<Stack>,
 }
@@ -503,7 +539,7 @@ pub struct Offer {
     /// Trade.id
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
-    /// the whole offer: each item once, at most World.offer_stacks_max; empty: nothing
+    /// the whole offer: each item or id once, at most World.offer_stacks_max; empty: nothing
     #[prost(message, repeated, tag = "2")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
@@ -542,7 +578,7 @@ pub struct SendLetter {
     /// as in Say, at most World.letter_chars_max; may be empty if there are stacks
     #[prost(string, tag = "3")]
     pub text: ::gundo::prost::alloc::string::String,
-    /// each item once, at most World.letter_stacks_max
+    /// each item or id once, at most World.letter_stacks_max
     #[prost(message, repeated, tag = "4")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
 }
@@ -579,10 +615,10 @@ pub struct PutUp {
     /// Built.entity
     #[prost(fixed64, tag = "1")]
     pub stall: u64,
-    /// what one buyer gets at a time
+    /// what one buyer gets at a time; a unique thing is an offer of its own, of one lot
     #[prost(message, optional, tag = "2")]
     pub lot: ::core::option::Option<Stack>,
-    /// what that costs; another item
+    /// what that costs; another item, and no unique one
     #[prost(message, optional, tag = "3")]
     pub price: ::core::option::Option<Stack>,
     /// how many of it there are
@@ -710,6 +746,22 @@ pub struct DissolveGuild {
     #[prost(fixed64, tag = "1")]
     pub guild: u64,
 }
+/// Names. The old one is kept for World.name_kept_ms: nobody else can take it, letters to it arrive, and one may go back to it.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Rename {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+/// by its leader, as often
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct RenameGuild {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -732,6 +784,9 @@ pub struct PlayerReply {
     /// building: Built.entity
     #[prost(fixed64, tag = "61")]
     pub entity: u64,
+    /// sending a letter: what its receiver is called now
+    #[prost(string, tag = "100")]
+    pub name: ::gundo::prost::alloc::string::String,
 }
 /// Signal.payload of a player: shown once, over the player's head or at what it did.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -811,6 +866,7 @@ pub struct PlayerTold {
     /// id of the player (kind 1)
     #[prost(fixed64, tag = "1")]
     pub from: u64,
+    /// of a whisper; news of a new name: the old one
     #[prost(string, tag = "2")]
     pub text: ::gundo::prost::alloc::string::String,
     /// among all that this player has whispered, from 1; 0: news
@@ -1287,6 +1343,10 @@ pub enum News {
     Compensated = 120,
     /// those who run the world have ended one's trade; what one had offered is back
     TradeEnded = 121,
+    /// a friend who was called `text` has this name now
+    Renamed = 100,
+    /// one's guild was called `text` and has the name `guild` now
+    GuildRenamed = 101,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1312,6 +1372,8 @@ impl News {
             Self::GuildDissolved => "NEWS_GUILD_DISSOLVED",
             Self::Compensated => "NEWS_COMPENSATED",
             Self::TradeEnded => "NEWS_TRADE_ENDED",
+            Self::Renamed => "NEWS_RENAMED",
+            Self::GuildRenamed => "NEWS_GUILD_RENAMED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1334,6 +1396,8 @@ impl News {
             "NEWS_GUILD_DISSOLVED" => Some(Self::GuildDissolved),
             "NEWS_COMPENSATED" => Some(Self::Compensated),
             "NEWS_TRADE_ENDED" => Some(Self::TradeEnded),
+            "NEWS_RENAMED" => Some(Self::Renamed),
+            "NEWS_GUILD_RENAMED" => Some(Self::GuildRenamed),
             _ => None,
         }
     }
@@ -1467,10 +1531,167 @@ impl Mood {
         }
     }
 }
+/// A name that was given up and that nobody else can take yet.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct KeptName {
+    /// among those of this player or guild, from 1
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// the unique names that it has
+    #[prost(string, repeated, tag = "3")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// world time at which others may take it
+    #[prost(uint64, tag = "4")]
+    pub until: u64,
+}
+/// Events.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NameChanged {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    /// the unique names that it has now
+    #[prost(string, repeated, tag = "2")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// the name before; absent if it has the same unique names
+    #[prost(message, optional, tag = "3")]
+    pub kept: ::core::option::Option<KeptName>,
+    /// world time
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NameFreed {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PersonRenamed {
+    #[prost(message, optional, tag = "1")]
+    pub who: ::core::option::Option<Person>,
+}
+/// of a player: its guild, or one that invites it, is called so now
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildNamed {
+    #[prost(fixed64, tag = "1")]
+    pub guild: u64,
+    #[prost(string, tag = "2")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
+/// Snapshot: part of PlayerState and GuildState.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Naming {
+    /// the unique names of its name; a player that was never renamed: none are listed here
+    #[prost(string, repeated, tag = "1")]
+    pub keys: ::gundo::prost::alloc::vec::Vec<::gundo::prost::alloc::string::String>,
+    /// the oldest first
+    #[prost(message, repeated, tag = "2")]
+    pub kept: ::gundo::prost::alloc::vec::Vec<KeptName>,
+    /// world time; 0: never
+    #[prost(uint64, tag = "3")]
+    pub changed_at: u64,
+    /// the highest number of a KeptName so far
+    #[prost(uint32, tag = "4")]
+    pub numbers: u32,
+}
+/// Timers of players and of guilds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NamingTimer {
+    #[prost(oneof = "naming_timer::Timer", tags = "100, 101")]
+    pub timer: ::core::option::Option<naming_timer::Timer>,
+}
+/// Nested message and enum types in `NamingTimer`.
+pub mod naming_timer {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Timer {
+        #[prost(message, tag = "100")]
+        KeptNameDue(super::KeptNameDue),
+        #[prost(message, tag = "101")]
+        NewNameDue(super::NewNameDue),
+    }
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct KeptNameDue {
+    #[prost(uint32, tag = "1")]
+    pub number: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NewNameDue {
+    #[prost(fixed64, tag = "1")]
+    pub after: u64,
+}
+/// Messages after commit.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct PlayerHears {
+    #[prost(oneof = "player_hears::Message", tags = "100, 101")]
+    pub message: ::core::option::Option<player_hears::Message>,
+}
+/// Nested message and enum types in `PlayerHears`.
+pub mod player_hears {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Message {
+        /// from a player who is in one's lists
+        #[prost(message, tag = "100")]
+        Renamed(super::NewName),
+        /// from one's guild, or from one that has invited one
+        #[prost(message, tag = "101")]
+        GuildRenamed(super::NewName),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct GuildHears {
+    #[prost(oneof = "guild_hears::Message", tags = "100")]
+    pub message: ::core::option::Option<guild_hears::Message>,
+}
+/// Nested message and enum types in `GuildHears`.
+pub mod guild_hears {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Message {
+        /// from a member, or from somebody invited
+        #[prost(message, tag = "100")]
+        MemberRenamed(super::NewName),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct NewName {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub was: ::gundo::prost::alloc::string::String,
+}
+/// What a player asks of its guild.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskRename {
+    #[prost(string, tag = "1")]
+    pub name: ::gundo::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildEvent {
-    #[prost(oneof = "guild_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(
+        oneof = "guild_event::Event",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 100, 101, 102"
+    )]
     pub event: ::core::option::Option<guild_event::Event>,
 }
 /// Nested message and enum types in `GuildEvent`.
@@ -1495,6 +1716,12 @@ pub mod guild_event {
         ChestChanged(super::ChestChanged),
         #[prost(message, tag = "8")]
         Dissolved(super::GuildDissolved),
+        #[prost(message, tag = "100")]
+        NameChanged(super::NameChanged),
+        #[prost(message, tag = "101")]
+        NameFreed(super::NameFreed),
+        #[prost(message, tag = "102")]
+        PersonRenamed(super::PersonRenamed),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1569,11 +1796,15 @@ pub struct ChestChanged {
     #[prost(uint64, tag = "5")]
     pub at: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+/// nobody is in it any more
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildDissolved {
     #[prost(fixed64, tag = "1")]
     pub by: u64,
+    /// its name; absent: an earlier version, which freed the name at once
+    #[prost(message, optional, tag = "100")]
+    pub kept: ::core::option::Option<KeptName>,
 }
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -1600,12 +1831,14 @@ pub struct GuildState {
     pub founded_at: u64,
     #[prost(bool, tag = "8")]
     pub dissolved: bool,
+    #[prost(message, optional, tag = "100")]
+    pub naming: ::core::option::Option<Naming>,
 }
 /// What a player asks of a guild as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct GuildAsk {
-    #[prost(oneof = "guild_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "guild_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 100")]
     pub ask: ::core::option::Option<guild_ask::Ask>,
 }
 /// Nested message and enum types in `GuildAsk`.
@@ -1634,6 +1867,8 @@ pub mod guild_ask {
         Take(super::AskTake),
         #[prost(message, tag = "10")]
         Dissolve(super::AskDissolve),
+        #[prost(message, tag = "100")]
+        Rename(super::AskRename),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -1699,6 +1934,9 @@ pub struct GuildAnswer {
     /// AskDissolve: all members but who asks
     #[prost(fixed64, repeated, tag = "2")]
     pub others: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// AskTake: what comes out, a unique thing with its id
+    #[prost(message, optional, tag = "90")]
+    pub stack: ::core::option::Option<Stack>,
 }
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -1774,7 +2012,7 @@ pub struct AskGuildRole {
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 120"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 120, 100, 101, 102, 103"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -1850,6 +2088,14 @@ pub mod player_event {
         ChestServed(super::ChestServed),
         #[prost(message, tag = "120")]
         Compensated(super::Compensated),
+        #[prost(message, tag = "100")]
+        NameChanged(super::NameChanged),
+        #[prost(message, tag = "101")]
+        NameFreed(super::NameFreed),
+        #[prost(message, tag = "102")]
+        PersonRenamed(super::PersonRenamed),
+        #[prost(message, tag = "103")]
+        GuildNamed(super::GuildNamed),
     }
 }
 /// by an operator: out of nothing
@@ -2234,9 +2480,14 @@ pub struct AskEndTrade {
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+/// whether it takes letters of the asking player
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
-pub struct AskLetter {}
+pub struct AskLetter {
+    /// the key of the name by which it was found; empty: it was not
+    #[prost(string, tag = "100")]
+    pub called: ::gundo::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAnswer {
@@ -2283,6 +2534,8 @@ pub struct PlayerState {
     pub guild: ::core::option::Option<Membership>,
     #[prost(message, repeated, tag = "41")]
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
+    #[prost(message, optional, tag = "100")]
+    pub naming: ::core::option::Option<Naming>,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2577,17 +2830,25 @@ pub struct MailboxState {
     pub letters: ::gundo::prost::alloc::vec::Vec<Letter>,
 }
 /// Which player has a name. The entity's id is a hash of the name's key; names that share it are in one list.
+///
+/// ask, of the player itself
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Register {
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<AddressEntry>,
+    /// it is not called so any more
+    #[prost(bool, tag = "100")]
+    pub gone: bool,
 }
+/// event
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Registered {
     #[prost(message, optional, tag = "1")]
     pub entry: ::core::option::Option<AddressEntry>,
+    #[prost(bool, tag = "100")]
+    pub gone: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]

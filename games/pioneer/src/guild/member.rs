@@ -5,6 +5,7 @@ use gundo::{Actor, Answered, Ask, Context, Decision, Done, EntityId, Refusal};
 use super::{Guild, INVITATIONS_MAX, cut, whole};
 use crate::catalogue::stacks;
 use crate::friends::name_of;
+use crate::inventory::shown;
 use crate::island::Island;
 use crate::mistakes::Mistake;
 use crate::names;
@@ -91,7 +92,7 @@ impl Player {
             Command::LeaveGuild(leave) => self.leave_guild(leave.guild, cx),
             Command::RemoveFromGuild(remove) => self.remove_from_guild(remove.guild, remove.whom, cx),
             Command::SetGuildRole(set) => self.set_guild_role(set, cx),
-            Command::PutInChest(put) => self.put_in_chest(put.guild, put.stack),
+            Command::PutInChest(put) => self.put_in_chest(put.guild, put.stack, cx),
             Command::TakeFromChest(take) => self.take_from_chest(take.guild, take.stack),
             Command::DissolveGuild(dissolve) => self.dissolve_guild(dissolve.guild),
             Command::RenameGuild(rename) => return self.rename_guild(&rename),
@@ -271,13 +272,19 @@ impl Player {
 
     // ---- the chest -----------------------------------------------------------------------------------------------
 
-    fn put_in_chest(&self, guild: u64, stack: Option<Stack>) -> Result<Decision<Self>, No> {
+    fn put_in_chest(
+        &self,
+        guild: u64,
+        stack: Option<Stack>,
+        cx: &mut Context<'_, Self>,
+    ) -> Result<Decision<Self>, No> {
         let stack = whole(stack)?;
         self.belonging.of(guild)?;
+        let stack = self.items.named_one(stack, || cx.random())?;
         if !self.items.can_spend(&[stack]) {
             return Err(No::MissingItems);
         }
-        let wish = guild_ask::Ask::Put(AskPut { stack: Some(stack) });
+        let wish = guild_ask::Ask::Put(AskPut { stack: Some(shown(stack)) });
         Ok(Ask::of::<Guild>(guild, &wish).then(move |me: &Self, _: GuildAnswer, _| {
             if !me.items.can_spend(&[stack]) {
                 return Err(No::MissingItems.into());
@@ -292,7 +299,9 @@ impl Player {
         let stack = whole(stack)?;
         self.belonging.of(guild)?;
         let wish = guild_ask::Ask::Take(AskTake { stack: Some(stack) });
-        Ok(Ask::of::<Guild>(guild, &wish).then(move |me: &Self, _: GuildAnswer, cx| {
+        Ok(Ask::of::<Guild>(guild, &wish).then(move |me: &Self, answer: GuildAnswer, cx| {
+            // The guild says which of several unique things it is. One of an earlier version says nothing.
+            let stack = answer.stack.unwrap_or(stack);
             if !me.has_room(&[], &[stack]) {
                 return Err(No::InventoryFull.into());
             }

@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use gundo::sim::{EventType, Facts, Flows, Holdings};
 use gundo::{EntityId, Message, Payload, State};
 
-use super::{item, naming};
+use super::{give, hold, naming, take};
 use crate::guild::{Guild, MEMBERS_MAX, Right};
 use crate::schema::{ChestServed, GuildRole, GuildState, Membership, PlayerState, Stack, guild_event::Event};
 
 /// What is in a chest.
 pub(super) fn holdings(snapshot: &[u8], holdings: &mut Holdings) {
     let chest = GuildState::decode(snapshot).unwrap_or_default().chest;
-    chest.iter().for_each(|stack| holdings.add(item(stack), stack.count.into()));
+    chest.iter().for_each(|stack| hold(holdings, stack));
 }
 
 /// What an event of a guild does to goods.
@@ -30,8 +30,8 @@ pub(super) fn served(served: &ChestServed, flows: &mut Flows) {
 
 fn moves(gains: bool, stack: Option<&Stack>, flows: &mut Flows) {
     let Some(stack) = stack else { return };
-    let (goods, count) = (item(stack), stack.count.into());
-    if gains { flows.take(goods, count) } else { flows.give(goods, count) }
+    let stacks = std::slice::from_ref(stack);
+    if gains { take(flows, stacks) } else { give(flows, stacks) }
 }
 
 /// Every member of a guild is in that guild, with the same role, and every player's guild has it as a member; a guild has one leader,

@@ -5,18 +5,10 @@ use std::collections::BTreeSet;
 use gundo::sim::{Facts, Flows, Holdings};
 use gundo::{Message, State};
 
-use super::item;
+use super::{give, hold, take};
 use crate::mailbox::LETTERS_MAX;
 use crate::schema::{MailboxState, Stack, StallState, mailbox_event, stall_event};
 use crate::{Mailbox, OFFERS_MAX, Stall};
-
-pub(super) fn give(flows: &mut Flows, stacks: &[Stack]) {
-    stacks.iter().for_each(|s| flows.give(item(s), s.count.into()));
-}
-
-pub(super) fn take(flows: &mut Flows, stacks: &[Stack]) {
-    stacks.iter().for_each(|s| flows.take(item(s), s.count.into()));
-}
 
 pub(super) fn mailbox_flows(event: Option<mailbox_event::Event>, flows: &mut Flows) {
     use mailbox_event::Event;
@@ -47,16 +39,19 @@ pub(super) fn stall_flows(event: Option<stall_event::Event>, flows: &mut Flows) 
 
 pub(super) fn mailbox_holdings(snapshot: &[u8], holdings: &mut Holdings) {
     for letter in MailboxState::decode(snapshot).unwrap_or_default().letters {
-        letter.stacks.iter().for_each(|s| holdings.add(item(s), s.count.into()));
+        letter.stacks.iter().for_each(|stack| hold(holdings, stack));
     }
 }
 
 pub(super) fn stall_holdings(snapshot: &[u8], holdings: &mut Holdings) {
     let seen = StallState::decode(snapshot).unwrap_or_default().seen.unwrap_or_default();
     for (lot, left) in seen.offers.iter().filter_map(|offer| Some((offer.lot?, offer.left))) {
-        holdings.add(item(&lot), i64::from(lot.count) * i64::from(left));
+        // A unique thing is one lot.
+        if left > 0 {
+            hold(holdings, &Stack { count: lot.count * left, ..lot });
+        }
     }
-    seen.proceeds.iter().for_each(|s| holdings.add(item(s), s.count.into()));
+    seen.proceeds.iter().for_each(|stack| hold(holdings, stack));
 }
 
 /// Mailboxes and stalls keep to their limits, and no number is there twice.

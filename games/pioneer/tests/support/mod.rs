@@ -147,7 +147,7 @@ pub(crate) fn chunk_ref(chunk: ChunkId) -> ChunkRef {
 }
 
 pub(crate) fn stack(item: Item, count: u32) -> Stack {
-    Stack { item: item.into(), count }
+    Stack { item: item.into(), count, ..Stack::default() }
 }
 
 /// The code of a refusal.
