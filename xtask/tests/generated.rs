@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 12] = [
+const PAYLOADS: [&str; 14] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
@@ -21,6 +21,8 @@ const PAYLOADS: [&str; 12] = [
     "StallEvent.event",
     "GuildAsk.ask",
     "GuildEvent.event",
+    "EstateAsk.ask",
+    "EstateEvent.event",
 ];
 
 #[test]
@@ -40,7 +42,7 @@ fn pioneer_is_what_its_schemas_say() {
     for choice in PAYLOADS {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
-    compare("games/pioneer", &["pioneer", "state", "guild"], config, &["pioneer"]);
+    compare("games/pioneer", &["pioneer", "state", "guild", "estate"], config, &["pioneer"]);
 }
 
 /// Compiles the schemas of `home`, and compares each of `files` in its `src/generated` with what comes of it.

@@ -4,8 +4,10 @@
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
 import * as market from "./market.mjs";
+import * as estate from "./estate.mjs";
 import * as guild from "./guild.mjs";
 import * as people from "./people.mjs";
+import { PHONE } from "./people.mjs";
 import * as scenes from "./scenes.mjs";
 import { acrossBorders } from "./walks.mjs";
 import { url } from "./world.mjs";
@@ -66,6 +68,18 @@ async function run() {
   await scene("a guild on a phone: everything fits", () => guild.phone(eve));
   await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
+
+  // Two more, who walk away from the village: one at a desk, one with a phone.
+  const [hal, ivy] = await Promise.all([Player.arrive(url, `Hal${tail}`, estate.DESK), Player.arrive(url, `Ivy${tail}`, PHONE)]);
+  players.push(hal, ivy);
+  for (const player of [hal, ivy]) {
+    await player.sayName();
+    await player.connected();
+  }
+  await scene("Hal claims land away from the village, Ivy sees whose it is and may do nothing there", () => estate.claiming(hal, ivy));
+  await scene("Hal lets friends gather on his land, and Ivy does", () => estate.sharing(hal, ivy));
+  await scene("Ivy buys the estate in a trade", () => estate.selling(hal, ivy));
+  await scene("Ivy has it on her phone: everything fits; she gives it up", () => estate.ending(hal, ivy));
 
   for (const player of players) demand(player.errors.length === 0, `${player.name}'s page complained: ${player.errors.join("; ")}`);
 }

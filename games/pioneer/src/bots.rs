@@ -1,9 +1,10 @@
 //! What Pioneer's bots do: wander, gather, build and demolish, chat, send letters; and what some do together: give, befriend, trade,
-//! buy at stalls, keep a guild.
+//! buy at stalls, keep a guild, sell an estate.
 //!
 //! A bot computes the island from its seed, as every client does, and guesses what has grown: the game refuses some of its
 //! commands, which is normal. It keeps books of what it gained and spent, and at the end its bags must agree with them.
 
+mod estate;
 mod guild;
 mod market;
 
@@ -193,13 +194,14 @@ impl Behaviour for Pioneer {
             self.wish_at_once(&island, wishes);
         }
         if self.minds.together && wishes.open < BUSY_OPEN_MAX && !self.met.is_empty() {
-            match wishes.chance.below(16) {
+            match wishes.chance.below(18) {
                 0..=2 => self.wish_to_give(wishes),
                 3 => self.wish_of_friends(wishes),
                 4..=6 => self.wish_of_trade(wishes),
                 7..=9 => self.wish_of_mail(wishes),
                 10..=12 => self.wish_at_stalls(wishes),
                 13..=15 => self.wish_of_guild(wishes),
+                16..=17 => self.wish_of_estates(wishes),
                 _ => {}
             }
         }
@@ -295,14 +297,17 @@ impl Pioneer {
             let with = self.somebody(wishes);
             return command(wishes, OTHER, Command::BeginTrade(BeginTrade { with }));
         };
-        let nothing = trade.mine.is_empty() && trade.theirs.is_empty();
+        let nothing = trade.mine.is_empty() && trade.theirs.is_empty() && trade.my_deeds.is_empty();
+        let nothing = nothing && trade.their_deeds.is_empty();
         let wish = match if nothing { 0 } else { wishes.chance.below(16) } {
             0..=5 => {
                 let slots = &self.own.slots;
                 let pick = wishes.chance.below(slots.len().max(1) as u64) as usize;
                 let count = 1 + wishes.chance.below(2) as u32;
                 let stacks = slots.get(pick).map(|slot| Stack { count, ..*slot }).into_iter().collect();
-                Command::Offer(Offer { trade: trade.id, stacks })
+                // It may be open for others: then the game refuses.
+                let deeds = self.own.deeds.iter().copied().take(wishes.chance.below(2) as usize).collect();
+                Command::Offer(Offer { trade: trade.id, stacks, deeds })
             }
             6..=14 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
             _ => Command::LeaveTrade(LeaveTrade { trade: trade.id, alone: wishes.chance.below(4) == 0 }),
@@ -362,6 +367,7 @@ impl Pioneer {
             }
             7 => self.wish_of_mail(wishes),
             8 => self.wish_of_guild(wishes),
+            9 => self.wish_of_estates(wishes),
             _ => {}
         }
     }

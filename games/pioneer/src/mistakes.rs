@@ -23,11 +23,19 @@ pub enum Mistake {
     OneSidedMember,
     /// Everybody in a guild may take from its chest.
     TakenWithoutRight,
+    /// Land that belongs to an estate can be claimed for another one.
+    TwoOwners,
+    /// Who loses an estate that nobody attends keeps the deed.
+    LapsedStillHeld,
+    /// Anybody may build on the land of an estate.
+    BuiltWithoutRight,
+    /// Who sells an estate keeps the deed.
+    DeedSoldTwice,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::EscrowTwice,
         Self::OldVersionBelieved,
         Self::OneSidedFriends,
@@ -37,10 +45,14 @@ impl Mistake {
         Self::ChestTakenTwice,
         Self::OneSidedMember,
         Self::TakenWithoutRight,
+        Self::TwoOwners,
+        Self::LapsedStillHeld,
+        Self::BuiltWithoutRight,
+        Self::DeedSoldTwice,
     ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 9] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 13] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
@@ -53,6 +65,10 @@ impl Mistake {
         ("chest-taken-twice", "What is taken out of a guild's chest once comes into the bag twice: G6."),
         ("one-sided-member", "Who leaves a guild stays in its list of members: G6."),
         ("taken-without-right", "Everybody in a guild may take from its chest: the game's own."),
+        ("two-owners", "Land that belongs to an estate can be claimed for another one: the game's own."),
+        ("lapsed-still-held", "Who loses an estate that nobody attends keeps the deed: the game's own."),
+        ("built-without-right", "Anybody may build on the land of an estate: the game's own."),
+        ("deed-sold-twice", "Who sells an estate keeps the deed: the game's own."),
     ];
 
     #[cfg(feature = "planted")]

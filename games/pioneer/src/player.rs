@@ -8,6 +8,7 @@ use gundo::{
 };
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks};
+use crate::estate::may_demolish;
 use crate::friends::Circle;
 use crate::geometry::{ISLAND, Rect};
 use crate::guild::Belonging;
@@ -46,6 +47,8 @@ const MAIL: Pace = Pace::new("mail", 10, 20_000);
 const GUILD: Pace = Pace::new("guild", 8, 8_000);
 /// How often somebody may use a guild's chest: 64 members together stay below what one entity can do.
 const CHEST: Pace = Pace::new("chest", 8, 8_000);
+/// How often somebody may do something about an estate: much of it asks many chunks.
+const ESTATE: Pace = Pace::new("estate", 6, 6_000);
 /// Namespace of players' names.
 const NAMES: &str = "player";
 
@@ -67,13 +70,16 @@ pub struct Player {
     /// Letters find it by its name.
     pub(crate) listed: bool,
     pub(crate) belonging: Belonging,
+    /// Its estates, the oldest first.
+    pub(crate) deeds: Vec<u64>,
 }
 
 impl Player {
-    fn gather(&self, gather: Gather, body: &Body) -> Result<Decision<Self>, No> {
+    fn gather(&self, gather: Gather, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
         let chunk = chunk_within(gather.chunk, body, GATHER_REACH_MM)?;
         let owned = [Item::Axe, Item::Pickaxe].into_iter().filter(|tool| self.items.count(*tool) > 0);
-        let take = Take { thing: gather.thing, tools: owned.map(i32::from).collect() };
+        let (tools, key) = (owned.map(i32::from).collect(), self.key(&[chunk], cx));
+        let take = Take { thing: gather.thing, tools, key };
         let land = Ask::of::<Land>(chunk, &land_command::Command::Take(take));
         Ok(land.then(move |me: &Self, answer, cx| {
             Ok(me.listed(cx.id.id, move |me: &Self| me.gathered(&gather, &answer))?)
@@ -115,10 +121,15 @@ impl Player {
         {
             return Err(No::SomeoneThere);
         }
+        if cx.world.is_on_way(&ground) {
+            return Err(No::OnWay);
+        }
         let entity = if build.what() == Building::Stall { cx.random() } else { 0 };
         let Build { what, rotation, .. } = build;
-        let raise = Raise { what, x: middle.x, y: middle.y, rotation, entity };
-        let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
+        let chunks = chunks_for(build.what(), middle, rotation);
+        let (Point { x, y }, key) = (middle, self.key(&chunks, cx));
+        let raise = Raise { what, x, y, rotation, entity, key };
+        let land = Ask::each::<Land>(chunks, &land_command::Command::Raise(raise));
         Ok(land.then(move |me: &Self, answers, cx| {
             let (answer, spent) = (*first(&answers)?, spent.clone());
             let built = move |me: &Self| me.built((what, entity), middle, &spent, &answer);
@@ -156,16 +167,17 @@ impl Player {
         let land: LandPublic = cx.look::<Land>(chunk).ok_or(No::NothingThere)?;
         let thing = demolish.thing;
         let built = land.buildings.iter().find(|b| b.index == thing).ok_or(No::NothingThere)?;
-        if built.owner != cx.id.id {
+        let middle = place(chunk, built);
+        let chunks = chunks_for(built.what(), middle, built.rotation);
+        let key = self.key(&chunks, cx);
+        if built.owner != cx.id.id && !may_demolish(land.terms.as_ref(), built, key.as_ref()) {
             return Err(No::NotOwner);
         }
-        let middle = place(chunk, built);
         if !body.at.within(middle, BUILD_REACH_MM) {
             return Err(No::TooFar);
         }
-        let ground = Rect::plan(built.what(), middle, built.rotation).ok_or(No::Unclear)?;
-        let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y });
-        let land = Ask::each::<Land>(chunks_for(middle, &ground), &raze);
+        let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y, key });
+        let land = Ask::each::<Land>(chunks, &raze);
         Ok(land.then(move |me: &Self, answers, _| {
             let answer = *first(&answers)?;
             let (stall, demolished) = (answer.entity, move |me: &Self| me.demolished(thing, &answer));
@@ -283,18 +295,19 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, mut state: PlayerState) -> Self {
         let (circle, belonging) = (Circle::load(&state), Belonging::load(&mut state));
-        let PlayerState { name, colour, holds, items, whispers, trade, listed, .. } = state;
+        let PlayerState { name, colour, holds, items, whispers, trade, listed, deeds, .. } = state;
         let items = Inventory::from_totals(&items);
-        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging }
+        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, deeds }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging } = self.clone();
+        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, deeds } =
+            self.clone();
         let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
         let mine =
             PlayerState { name, colour, holds, items, whispers, trade, listed, ..PlayerState::default() };
         let Belonging { guild, invitations } = belonging;
-        PlayerState { friends, asks_me, asked, blocked, guild, invitations, ..mine }
+        PlayerState { friends, asks_me, asked, blocked, guild, invitations, deeds, ..mine }
     }
 }
 
@@ -325,6 +338,11 @@ impl gundo::Player for Player {
             | Command::RemoveFromGuild(_)
             | Command::SetGuildRole(_)
             | Command::DissolveGuild(_) => Some(GUILD),
+            Command::ClaimLand(_)
+            | Command::ReleaseLand(_)
+            | Command::SetRights(_)
+            | Command::AttendEstate(_)
+            | Command::AbandonEstate(_) => Some(ESTATE),
             _ => None,
         }
     }
@@ -332,7 +350,7 @@ impl gundo::Player for Player {
     fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         let body = cx.here()?;
         let done = match command {
-            Command::Gather(gather) => return Ok(self.gather(gather, &body)?),
+            Command::Gather(gather) => return Ok(self.gather(gather, &body, cx)?),
             Command::Build(build) => return Ok(self.build(build, &body, cx)?),
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
             Command::Give(give) => return Ok(self.give(give, cx)?),
@@ -353,6 +371,11 @@ impl gundo::Player for Player {
             | Command::PutInChest(_)
             | Command::TakeFromChest(_)
             | Command::DissolveGuild(_)) => return self.in_guild(guild, cx),
+            estate @ (Command::ClaimLand(_)
+            | Command::ReleaseLand(_)
+            | Command::SetRights(_)
+            | Command::AttendEstate(_)
+            | Command::AbandonEstate(_)) => return self.of_estates(estate, &body, cx),
             Command::Unblock(unblock) => self.unblock(unblock.whom),
             Command::Craft(craft) => self.craft(&craft),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
@@ -371,7 +394,8 @@ impl gundo::Player for Player {
         let (colour, holds) = (*colour, *holds);
         let Belonging { guild, invitations } = belonging.clone();
         let mine = PlayerPrivate { slots, name, colour, holds, trade, ..PlayerPrivate::default() };
-        PlayerPrivate { friends, asks_me, asked, blocked, guild, invitations, ..mine }
+        let deeds = self.deeds.clone();
+        PlayerPrivate { friends, asks_me, asked, blocked, guild, invitations, deeds, ..mine }
     }
 
     fn spawn(&self, cx: &mut Context<'_, Self>) -> Body {
@@ -416,6 +440,7 @@ impl Asked for Player {
             Wish::GuildInvite(ask) => self.answer_guild_invite(ask, by, cx),
             Wish::GuildEnd(ask) => self.answer_guild_end(ask, by, cx),
             Wish::GuildRole(ask) => self.answer_guild_role(ask, by, cx),
+            Wish::EstateLapse(_) => self.answer_lapse(by.id.id, cx),
         }
     }
 }
@@ -453,6 +478,7 @@ impl Entity for Player {
             Event::TradeDone(fact) => {
                 self.trade = None;
                 self.exchange(&[], &fact.gained);
+                self.on_deeds_traded(&fact.deeds_spent, &fact.deeds_gained);
             }
             Event::TradeLeft(fact) => {
                 self.trade = None;
@@ -470,6 +496,7 @@ impl Entity for Player {
             | Event::GuildInvitationEnded(_)
             | Event::GuildRoleChanged(_)
             | Event::ChestServed(_) => self.on_guild(event),
+            Event::LandClaimed(_) | Event::DeedLost(_) => self.on_estate(event),
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

@@ -1,5 +1,6 @@
 //! Pioneer in the simulator: its goods, where they come from and where they go.
 
+mod estates;
 mod guilds;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,8 +182,8 @@ impl Game for Simulated {
         Some(Arc::new(Self { mistake: Some(Mistake::parse(name)?), ..Self::default() }))
     }
 
-    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
-    /// and no two buildings share an index in a chunk.
+    /// Names are unique, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree, estates, their
+    /// owners and their land do, and no two buildings share an index in a chunk.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
         let mut players = BTreeMap::new();
@@ -201,6 +202,7 @@ impl Game for Simulated {
         players.iter().try_for_each(|(id, me)| agrees_with_others(*id, me, &players))?;
         market::check(facts)?;
         guilds::check(facts, &players)?;
+        estates::check(facts, &players)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -319,6 +321,8 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             market::take(flows, &bought.gained);
         }
         Some(Event::GuildEntered(entered)) => destroy(flows, &entered.spent),
+        Some(Event::LandClaimed(claimed)) => destroy(flows, &claimed.spent),
+        Some(Event::DeedLost(_)) => {}
         Some(Event::ChestServed(served)) => guilds::served(&served, flows),
         Some(Event::GuildExited(_) | Event::GuildRoleChanged(_)) => {}
         Some(Event::GuildInvitationCame(_) | Event::GuildInvitationEnded(_)) => {}
@@ -348,6 +352,6 @@ fn land_flows(
             let gone = buildings.iter().find(|b| (b.x, b.y) == (razed.x, razed.y) && b.index > 0);
             gone.iter().for_each(|b| flows.give(building(b.what), 1));
         }
-        Some(Event::Raised(_)) | None => {}
+        Some(Event::Raised(_) | Event::Terms(_) | Event::Freed(_)) | None => {}
     }
 }

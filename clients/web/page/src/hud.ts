@@ -111,7 +111,7 @@ export class Hud {
       if (text) wishes.say(text);
       this.closeChat();
     });
-    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["P", "people"], ["G", "guild"], ["L", "mail"], ["T", "stall"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
+    const keys: [string, string][] = [["W A S D", "walk"], ["E", "gather"], ["B", "build"], ["C", "craft"], ["P", "people"], ["G", "guild"], ["N", "land"], ["L", "mail"], ["T", "stall"], ["Enter", "chat"], ["M", "map"], ["X", "x-ray"]];
     byId("keys").append(...keys.map(([key, what]) => h("div", {}, h("kbd", {}, key), what)));
     this.wayBack.onclick = () => this.showCode();
     world.on("own", () => this.refresh());

@@ -4,6 +4,7 @@ import { Again } from "./again.js";
 import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
+import { EstatePanel } from "./estate.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { installHooks } from "./hooks.js";
@@ -61,7 +62,8 @@ const panelWishes = {
 const people: People = new People(world, { ...panelWishes, opened: () => makeRoom(people), write: (to) => mail.write(to) });
 const mail: Mail = new Mail(world, { ...panelWishes, opened: () => makeRoom(mail) });
 const stall: StallPanel = new StallPanel(world, { ...panelWishes, opened: () => makeRoom(stall) });
-const sides = [people, mail, stall];
+const estate: EstatePanel = new EstatePanel(world, { ...panelWishes, opened: () => makeRoom(estate) }, document.getElementById("landbutton") as HTMLButtonElement);
+const sides = [people, mail, stall, estate];
 
 /** One panel at a time is at the side; without one given, none. */
 function makeRoom(side?: (typeof sides)[number]): void {
@@ -77,6 +79,7 @@ const input = new Input(canvas, {
   mail: () => mail.toggle(),
   stall: () => stall.toggle(),
   guild: () => people.toggleGuild(),
+  land: () => estate.toggle(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),
@@ -255,6 +258,7 @@ function picture(now: number): void {
     people.draw(now);
     mail.draw();
     stall.draw();
+    estate.draw();
   }
   if (!scene || !client.me) return;
   updateGhost();

@@ -23,6 +23,7 @@ import {
   type PlayerReply,
   type PlayerSignal,
   type PlayerTold,
+  type Terms,
   type Thing,
   type ThingInfo,
   type What,
@@ -70,6 +71,8 @@ export interface Land {
   readonly chunk: ChunkRef;
   readonly things: readonly PlacedThing[];
   readonly buildings: readonly PlacedBuilding[];
+  /** The estate that it belongs to. */
+  readonly terms: Terms | undefined;
 }
 
 /** The events of the world. */
@@ -179,6 +182,11 @@ export class World extends Emitter<WorldEvents> {
     }
   }
 
+  /** The land of a chunk, if it is in sight. */
+  landOf(cx: number, cy: number): Land | undefined {
+    return this.lands.get(chunkKey({ island: this.island, x: cx, y: cy }));
+  }
+
   /** The nearest thing within reach, those with something to gather first. */
   thingInReach(x: number, y: number): PlacedThing | undefined {
     const reach = this.description?.gatherReachMm ?? 0;
@@ -277,11 +285,12 @@ export class World extends Emitter<WorldEvents> {
     const { chunkMm, unitMm } = this.client.picture;
     const key = chunkKey(chunk);
     const before = this.lands.get(key);
-    const { things, buildings } = fromBinary(LandPublicSchema, entity.public);
+    const { things, buildings, terms } = fromBinary(LandPublicSchema, entity.public);
     const place = (at: { x: number; y: number }) => ({ x: chunk.x * chunkMm + at.x * unitMm, y: chunk.y * chunkMm + at.y * unitMm });
     const land: Land = {
       entity,
       chunk,
+      terms,
       things: things.flatMap((thing) => {
         const info = this.thingInfos.get(thing.what);
         return info ? [{ chunk, thing, info, ...place(thing) }] : [];

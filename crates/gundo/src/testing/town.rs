@@ -64,6 +64,8 @@ pub struct Town {
     signals: Vec<(EntityId, Bytes)>,
     tells: Vec<(EntityId, Bytes)>,
     timers: BTreeMap<(EntityId, Bytes), WorldTime>,
+    /// Messages that nobody has taken yet: who sent each, to whom, in order.
+    post: Vec<(EntityId, EntityId, Bytes)>,
     joined: u64,
 }
 
@@ -81,6 +83,7 @@ impl Town {
             signals: Vec::new(),
             tells: Vec::new(),
             timers: BTreeMap::new(),
+            post: Vec::new(),
             joined: 0,
         }
     }
@@ -269,6 +272,32 @@ impl Town {
         unreachable!("it returns when nothing is due")
     }
 
+    /// Has every message between entities taken that was sent, and those that are sent for them. Returns how many there were. What is
+    /// refused as `busy` is not taken again.
+    ///
+    /// # Panics
+    /// There were more than a thousand: two entities send each other messages for ever.
+    pub fn deliver(&mut self) -> usize {
+        for taken in 0.. {
+            assert!(taken <= RINGS_MAX, "entities send each other messages for ever");
+            if self.post.is_empty() {
+                return taken;
+            }
+            let (from, to, message) = self.post.remove(0);
+            let decided = self.with(to, None, |entity, cx| entity.take(&message, from, cx));
+            let all = decided.and_then(|decision| self.ask_all(to, decision)).map(|(mut all, last)| {
+                all.push((to, last));
+                all
+            });
+            if let Err(why) = all.and_then(|all| self.land(all)) {
+                let done = self.with(to, None, |entity, cx| entity.not_taken(&message, from, &why, cx));
+                done.and_then(|done| self.land(vec![(to, done)]))
+                    .expect("what follows a refusal takes no name");
+            }
+        }
+        unreachable!("it returns when there is nothing to take")
+    }
+
     /// Every entity that was asked or looked at.
     pub fn everybody(&self) -> Vec<EntityId> {
         self.entities.keys().copied().collect()
@@ -440,6 +469,7 @@ impl Town {
                 self.apply(id, event);
             }
             self.signals.extend(done.signals.into_iter().map(|signal| (id, signal)));
+            self.post.extend(done.sends.into_iter().map(|sending| (id, sending.to, sending.message)));
             self.tells.extend(done.tells.into_iter().map(|tell| (tell.player, tell.message)));
             for timing in done.timers {
                 match timing.at {

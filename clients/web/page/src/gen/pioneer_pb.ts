@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file pioneer.proto.
  */
 export const file_pioneer: GenFile = /*@__PURE__*/
-  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIsUGCgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDRIsCgtndWlsZF9wcmljZRgoIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGQoRZ3VpbGRfbWVtYmVyc19tYXgYKSABKA0SFwoPY2hlc3Rfc2xvdHNfbWF4GCogASgNIrMBCgdUZXJyYWluEg8KB2NlbGxfbW0YASABKA0SDwoHY29ybmVycxgCIAEoDRIOCgZoZWlnaHQYAyABKAwSDAoEd29vZBgEIAEoDBISCgpzZWFfaGVpZ2h0GAUgASgNEhQKDGJlYWNoX2hlaWdodBgGIAEoDRITCgtyb2NrX2hlaWdodBgHIAEoDRIUCgxjbGlmZl9oZWlnaHQYCCABKA0SEwoLZm9yZXN0X3dvb2QYCSABKA0iUQoISXRlbUluZm8SJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIMCgRuYW1lGAIgASgJEhEKCXN0YWNrX21heBgDIAEoDSJ6CgpSZWNpcGVJbmZvEg4KBnJlY2lwZRgBIAEoDRIMCgRuYW1lGAIgASgJEiYKBXRha2VzGAMgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVnaXZlcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siwAEKDEJ1aWxkaW5nSW5mbxIsCghidWlsZGluZxgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSDAoEbmFtZRgCIAEoCRIQCgh3aWR0aF9tbRgDIAEoDRIQCghkZXB0aF9tbRgEIAEoDRImCgVjb3N0cxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKAoHcmV0dXJucxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sixAEKCVRoaW5nSW5mbxIkCgR3aGF0GAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5XaGF0EgwKBG5hbWUYAiABKAkSJQoFZ2l2ZXMYAyABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEgoKYW1vdW50X21heBgEIAEoDRIPCgd1bml0X21zGAUgASgEEiQKBHRvb2wYBiABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SEQoJcmFkaXVzX21tGAcgASgNIjwKBVN0YWNrEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDQoFY291bnQYAiABKA0iIgoIQ2h1bmtSZWYSCgoCY3gYASABKBESCgoCY3kYAiABKBEiYgoMUGxheWVyUHVibGljEgwKBG5hbWUYASABKAkSDgoGY29sb3VyGAIgASgNEiUKBWhvbGRzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWd1aWxkGCggASgJIq4DCg1QbGF5ZXJQcml2YXRlEiYKBXNsb3RzGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRuYW1lGAIgASgJEg4KBmNvbG91chgDIAEoDRIlCgVob2xkcxgEIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRIpCgdmcmllbmRzGAUgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYXNrc19tZRgGIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEicKBWFza2VkGAcgAygLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SKQoHYmxvY2tlZBgIIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiYKBXRyYWRlGAkgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5UcmFkZRIrCgVndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyc2hpcBIxCgtpbnZpdGF0aW9ucxgpIAMoCzIcLmd1bmRvLnBpb25lZXIudjEuSW52aXRhdGlvbiIiCgZQZXJzb24SCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCSLZAQoFVHJhZGUSCgoCaWQYASABKAYSJgoEd2l0aBgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEhAKCGFza2VkX21lGAMgASgIEg8KB3ZlcnNpb24YBCABKAQSJQoEbWluZRgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJwoGdGhlaXJzGAYgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIRCgljb25maXJtZWQYByABKAgSFgoOdGhleV9jb25maXJtZWQYCCABKAgi0Q4KDVBsYXllckNvbW1hbmQSKgoGZ2F0aGVyGAEgASgLMhguZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJIABIoCgVidWlsZBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQnVpbGRIABIuCghkZW1vbGlzaBgDIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuRGVtb2xpc2hIABIoCgVjcmFmdBgEIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRIABIkCgNzYXkYBSABKAsyFS5ndW5kby5waW9uZWVyLnYxLlNheUgAEiYKBGhvbGQYBiABKAsyFi5ndW5kby5waW9uZWVyLnYxLkhvbGRIABIoCgVwYWludBgHIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUGFpbnRIABIsCgd3aGlzcGVyGAggASgLMhkuZ3VuZG8ucGlvbmVlci52MS5XaGlzcGVySAASJgoEZ2l2ZRgJIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuR2l2ZUgAEi4KCGJlZnJpZW5kGAogASgLMhouZ3VuZG8ucGlvbmVlci52MS5CZWZyaWVuZEgAEi4KCHVuZnJpZW5kGAsgASgLMhouZ3VuZG8ucGlvbmVlci52MS5VbmZyaWVuZEgAEigKBWJsb2NrGAwgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5CbG9ja0gAEiwKB3VuYmxvY2sYDSABKAsyGS5ndW5kby5waW9uZWVyLnYxLlVuYmxvY2tIABIzCgtiZWdpbl90cmFkZRgOIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuQmVnaW5UcmFkZUgAEigKBW9mZmVyGA8gASgLMhcuZ3VuZG8ucGlvbmVlci52MS5PZmZlckgAEiwKB2NvbmZpcm0YECABKAsyGS5ndW5kby5waW9uZWVyLnYxLkNvbmZpcm1IABIzCgtsZWF2ZV90cmFkZRgRIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVUcmFkZUgAEjMKC3NlbmRfbGV0dGVyGDwgASgLMhwuZ3VuZG8ucGlvbmVlci52MS5TZW5kTGV0dGVySAASMwoLcmVhZF9sZXR0ZXIYPSABKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlYWRMZXR0ZXJIABI8ChB0YWtlX2Zyb21fbGV0dGVyGD4gASgLMiAuZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUxldHRlckgAEjcKDWRlbGV0ZV9sZXR0ZXIYPyABKAsyHi5ndW5kby5waW9uZWVyLnYxLkRlbGV0ZUxldHRlckgAEjcKDXJldHVybl9sZXR0ZXIYQCABKAsyHi5ndW5kby5waW9uZWVyLnYxLlJldHVybkxldHRlckgAEikKBnB1dF91cBhBIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuUHV0VXBIABIsCgdyZXByaWNlGEIgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5SZXByaWNlSAASLgoId2l0aGRyYXcYQyABKAsyGi5ndW5kby5waW9uZWVyLnYxLldpdGhkcmF3SAASJAoDYnV5GEQgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5CdXlIABI3Cg10YWtlX3Byb2NlZWRzGEUgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5UYWtlUHJvY2VlZHNIABIzCgtmb3VuZF9ndWlsZBgoIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuRm91bmRHdWlsZEgAEjoKD2ludml0ZV90b19ndWlsZBgpIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuSW52aXRlVG9HdWlsZEgAEjUKDGFjY2VwdF9ndWlsZBgqIAEoCzIdLmd1bmRvLnBpb25lZXIudjEuQWNjZXB0R3VpbGRIABI3Cg1kZWNsaW5lX2d1aWxkGCsgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWNsaW5lR3VpbGRIABIzCgtsZWF2ZV9ndWlsZBgsIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuTGVhdmVHdWlsZEgAEj4KEXJlbW92ZV9mcm9tX2d1aWxkGC0gASgLMiEuZ3VuZG8ucGlvbmVlci52MS5SZW1vdmVGcm9tR3VpbGRIABI4Cg5zZXRfZ3VpbGRfcm9sZRguIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuU2V0R3VpbGRSb2xlSAASNAoMcHV0X2luX2NoZXN0GC8gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5QdXRJbkNoZXN0SAASOgoPdGFrZV9mcm9tX2NoZXN0GDAgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5UYWtlRnJvbUNoZXN0SAASOQoOZGlzc29sdmVfZ3VpbGQYMSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkRpc3NvbHZlR3VpbGRIAEIJCgdjb21tYW5kIkIKBkdhdGhlchIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iWQoFQnVpbGQSKAoEd2hhdBgBIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgCIAEoERIJCgF5GAMgASgREhAKCHJvdGF0aW9uGAQgASgNIkQKCERlbW9saXNoEikKBWNodW5rGAEgASgLMhouZ3VuZG8ucGlvbmVlci52MS5DaHVua1JlZhINCgV0aGluZxgCIAEoDSImCgVDcmFmdBIOCgZyZWNpcGUYASABKA0SDQoFY291bnQYAiABKA0iEwoDU2F5EgwKBHRleHQYASABKAkiLAoESG9sZBIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtIhcKBVBhaW50Eg4KBmNvbG91chgBIAEoDSIjCgdXaGlzcGVyEgoKAnRvGAEgASgGEgwKBHRleHQYAiABKAkiOQoER2l2ZRIKCgJ0bxgBIAMoBhIlCgRlYWNoGAIgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIYCghCZWZyaWVuZBIMCgR3aXRoGAEgASgGIhgKCFVuZnJpZW5kEgwKBHdpdGgYASABKAYiFQoFQmxvY2sSDAoEd2hvbRgBIAEoBiIXCgdVbmJsb2NrEgwKBHdob20YASABKAYiGgoKQmVnaW5UcmFkZRIMCgR3aXRoGAEgASgGIj8KBU9mZmVyEg0KBXRyYWRlGAEgASgGEicKBnN0YWNrcxgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siKQoHQ29uZmlybRINCgV0cmFkZRgBIAEoBhIPCgd2ZXJzaW9uGAIgASgEIioKCkxlYXZlVHJhZGUSDQoFdHJhZGUYASABKAYSDQoFYWxvbmUYAiABKAgiXQoKU2VuZExldHRlchIKCgJ0bxgBIAMoBhIMCgRuYW1lGAIgASgJEgwKBHRleHQYAyABKAkSJwoGc3RhY2tzGAQgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayIcCgpSZWFkTGV0dGVyEg4KBmxldHRlchgBIAEoDSIgCg5UYWtlRnJvbUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMRGVsZXRlTGV0dGVyEg4KBmxldHRlchgBIAEoDSIeCgxSZXR1cm5MZXR0ZXISDgoGbGV0dGVyGAEgASgNInIKBVB1dFVwEg0KBXN0YWxsGAEgASgGEiQKA2xvdBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxvdHMYBCABKA0iTwoHUmVwcmljZRINCgVzdGFsbBgBIAEoBhINCgVvZmZlchgCIAEoDRImCgVwcmljZRgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siNgoIV2l0aGRyYXcSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDAoEbG90cxgDIAEoDSJCCgNCdXkSDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SDwoHdmVyc2lvbhgDIAEoDRIMCgRsb3RzGAQgASgNIkUKDFRha2VQcm9jZWVkcxINCgVzdGFsbBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGgoKRm91bmRHdWlsZBIMCgRuYW1lGAEgASgJIiwKDUludml0ZVRvR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiIcCgtBY2NlcHRHdWlsZBINCgVndWlsZBgBIAEoBiIdCgxEZWNsaW5lR3VpbGQSDQoFZ3VpbGQYASABKAYiGwoKTGVhdmVHdWlsZBINCgVndWlsZBgBIAEoBiIuCg9SZW1vdmVGcm9tR3VpbGQSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBiJWCgxTZXRHdWlsZFJvbGUSDQoFZ3VpbGQYASABKAYSDAoEd2hvbRgCIAEoBhIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiQwoKUHV0SW5DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siRgoNVGFrZUZyb21DaGVzdBINCgVndWlsZBgBIAEoBhImCgVzdGFjaxgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHgoNRGlzc29sdmVHdWlsZBINCgVndWlsZBgBIAEoBiK2AQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNEgwKBHRleHQYPCABKAkSDgoGZW50aXR5GD0gASgGIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iogEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDQoFZ3VpbGQYKCABKAki2AEKC0d1aWxkUHVibGljEgwKBG5hbWUYASABKAkSKQoHbWVtYmVycxgCIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyEikKB2ludml0ZWQYAyADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgVjaGVzdBgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoDbG9nGAUgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5DaGVzdEVudHJ5EhIKCmZvdW5kZWRfYXQYBiABKAQiWgoGTWVtYmVyEiUKA3dobxgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKBHJvbGUYAiABKA4yGy5ndW5kby5waW9uZWVyLnYxLkd1aWxkUm9sZSJ1CgpDaGVzdEVudHJ5EgoKAmF0GAEgASgEEiUKA3dobxgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgwKBHRvb2sYAyABKAgSJgoFc3RhY2sYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIlEKCk1lbWJlcnNoaXASCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCRIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiUQoKSW52aXRhdGlvbhINCgVndWlsZBgBIAEoBhIMCgRuYW1lGAIgASgJEiYKBGZyb20YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbiJhCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdCKZAQoFVGhpbmcSDQoFaW5kZXgYASABKA0SJAoEd2hhdBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIJCgF4GAMgASgNEgkKAXkYBCABKA0SJgoFc3RhZ2UYBSABKA4yFy5ndW5kby5waW9uZWVyLnYxLlN0YWdlEg8KB2Z1bGxfYXQYBiABKAQSDAoEbG9vaxgHIAEoDSKHAQoFQnVpbHQSDQoFaW5kZXgYASABKA0SKAoEd2hhdBgCIAEoDjIaLmd1bmRvLnBpb25lZXIudjEuQnVpbGRpbmcSCQoBeBgDIAEoDRIJCgF5GAQgASgNEhAKCHJvdGF0aW9uGAUgASgNEg0KBW93bmVyGAYgASgGEg4KBmVudGl0eRg8IAEoBiI6Cg1NYWlsYm94UHVibGljEikKB2xldHRlcnMYASADKAsyGC5ndW5kby5waW9uZWVyLnYxLkxldHRlciLUAQoGTGV0dGVyEg4KBm51bWJlchgBIAEoDRImCgRmcm9tGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SJAoCdG8YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIMCgR0ZXh0GAQgASgJEicKBnN0YWNrcxgFIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSCgoCYXQYBiABKAQSDQoFdW50aWwYByABKAQSDAoEYmFjaxgIIAEoCBIMCgRyZWFkGAkgASgIIqIBCgtTdGFsbFB1YmxpYxInCgVvd25lchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgkKAXgYAiABKBESCQoBeRgDIAEoERIpCgZvZmZlcnMYBCADKAsyGS5ndW5kby5waW9uZWVyLnYxLk9mZmVyZWQSKQoIcHJvY2VlZHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIoYBCgdPZmZlcmVkEg4KBm51bWJlchgBIAEoDRIPCgd2ZXJzaW9uGAIgASgNEiQKA2xvdBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFcHJpY2UYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgwKBGxlZnQYBSABKA0icAoOQ3JlYXR1cmVQdWJsaWMSKgoHc3BlY2llcxgBIAEoDjIZLmd1bmRvLnBpb25lZXIudjEuU3BlY2llcxIkCgRtb29kGAIgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5Nb29kEgwKBGxvb2sYAyABKA0qoQEKBEl0ZW0SDQoJSVRFTV9OT05FEAASDQoJSVRFTV9XT09EEAESDgoKSVRFTV9TVE9ORRACEg4KCklURU1fQkVSUlkQAxIOCgpJVEVNX0ZJQlJFEAQSDgoKSVRFTV9QTEFOSxAFEg0KCUlURU1fUk9QRRAGEgwKCElURU1fQVhFEAcSEAoMSVRFTV9QSUNLQVhFEAgSDAoISVRFTV9EWUUQCSpuCghCdWlsZGluZxIRCg1CVUlMRElOR19OT05FEAASFQoRQlVJTERJTkdfQ0FNUEZJUkUQARISCg5CVUlMRElOR19GRU5DRRACEhAKDEJVSUxESU5HX0hVVBADEhIKDkJVSUxESU5HX1NUQUxMEDwqdAoEV2hhdBINCglXSEFUX05PTkUQABINCglXSEFUX1BJTkUQARIMCghXSEFUX09BSxACEg0KCVdIQVRfUEFMTRADEg0KCVdIQVRfUk9DSxAEEhMKD1dIQVRfQkVSUllfQlVTSBAFEg0KCVdIQVRfRkxBWBAGKkIKB1NwZWNpZXMSEAoMU1BFQ0lFU19OT05FEAASEgoOU1BFQ0lFU19SQUJCSVQQARIRCg1TUEVDSUVTX1NIRUVQEAIqvQIKBE5ld3MSDQoJTkVXU19OT05FEAASDQoJTkVXU19HSUZUEAESFQoRTkVXU19GUklFTkRfQVNLRUQQAhIUChBORVdTX0ZSSUVORF9NQURFEAMSFAoQTkVXU19UUkFERV9CRUdVThAEEhMKD05FV1NfVFJBREVfRE9ORRAFEhMKD05FV1NfVFJBREVfTEVGVBAGEg8KC05FV1NfTEVUVEVSEDwSFAoQTkVXU19MRVRURVJfQkFDSxA9Eg0KCU5FV1NfU09MRBA+EhYKEk5FV1NfR1VJTERfSU5WSVRFRBAoEhUKEU5FV1NfR1VJTERfSk9JTkVEECkSFgoSTkVXU19HVUlMRF9SRU1PVkVEECoSEwoPTkVXU19HVUlMRF9ST0xFECsSGAoUTkVXU19HVUlMRF9ESVNTT0xWRUQQLCpmCglHdWlsZFJvbGUSEwoPR1VJTERfUk9MRV9OT05FEAASFQoRR1VJTERfUk9MRV9NRU1CRVIQARIWChJHVUlMRF9ST0xFX09GRklDRVIQAhIVChFHVUlMRF9ST0xFX0xFQURFUhADKjoKBVN0YWdlEg4KClNUQUdFX0ZVTEwQABIRCg1TVEFHRV9HUk9XSU5HEAESDgoKU1RBR0VfQkFSRRACKjcKBE1vb2QSDQoJTU9PRF9DQUxNEAASEAoMTU9PRF9XQU5ERVJTEAESDgoKTU9PRF9GTEVFUxACYgZwcm90bzM");
+  fileDesc("Cg1waW9uZWVyLnByb3RvEhBndW5kby5waW9uZWVyLnYxIqQICgVXb3JsZBIMCgRzZWVkGAEgASgEEioKB3RlcnJhaW4YAiABKAsyGS5ndW5kby5waW9uZWVyLnYxLlRlcnJhaW4SKQoFaXRlbXMYAyADKAsyGi5ndW5kby5waW9uZWVyLnYxLkl0ZW1JbmZvEi0KB3JlY2lwZXMYBCADKAsyHC5ndW5kby5waW9uZWVyLnYxLlJlY2lwZUluZm8SMQoJYnVpbGRpbmdzGAUgAygLMh4uZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZ0luZm8SKwoGdGhpbmdzGAYgAygLMhsuZ3VuZG8ucGlvbmVlci52MS5UaGluZ0luZm8SEQoJc2xvdHNfbWF4GAcgASgNEhcKD2dhdGhlcl9yZWFjaF9tbRgIIAEoDRIWCg5idWlsZF9yZWFjaF9tbRgJIAEoDRIUCgxzcGVlZF9tYXhfbW0YCiABKA0SFgoOYm9keV9yYWRpdXNfbW0YCyABKA0SEQoJdmlsbGFnZV94GAwgASgREhEKCXZpbGxhZ2VfeRgNIAEoERIWCg5uYW1lX2NoYXJzX21pbhgOIAEoDRIWCg5uYW1lX2NoYXJzX21heBgPIAEoDRIVCg1zYXlfY2hhcnNfbWF4GBAgASgNEhcKD2NyYWZ0X2NvdW50X21heBgRIAEoDRIPCgdjb2xvdXJzGBIgASgNEhUKDWdpdmVfcmVhY2hfbW0YEyABKA0SGAoQZ2l2ZV9wbGF5ZXJzX21heBgUIAEoDRIYChBvZmZlcl9zdGFja3NfbWF4GBUgASgNEhgKEGxldHRlcl9jaGFyc19tYXgYPCABKA0SGQoRbGV0dGVyX3N0YWNrc19tYXgYPSABKA0SEwoLbGV0dGVyc19tYXgYPiABKA0SFgoObGV0dGVyX2xpZmVfbXMYPyABKAQSGAoQc3RhbGxfb2ZmZXJzX21heBhAIAEoDRIWCg5zdGFsbF9yZWFjaF9tbRhBIAEoDRIsCgtndWlsZF9wcmljZRgoIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGQoRZ3VpbGRfbWVtYmVyc19tYXgYKSABKA0SFwoPY2hlc3Rfc2xvdHNfbWF4GCogASgNEi0KDGVzdGF0ZV9wcmljZRhGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSGAoQY2xhaW1fY2h1bmtzX21heBhHIAEoDRIZChFlc3RhdGVfY2h1bmtzX21heBhIIAEoDRIRCglkZWVkc19tYXgYSSABKA0SFgoOZXN0YXRlX2xpZmVfbXMYSiABKAQSGQoRZXN0YXRlX3dhcm5pbmdfbXMYSyABKAQSEgoKY29tbW9uc19tbRhMIAEoDRIOCgZ3YXlfbW0YTSABKA0SDwoHZG9vcl9tbRhOIAEoDSKzAQoHVGVycmFpbhIPCgdjZWxsX21tGAEgASgNEg8KB2Nvcm5lcnMYAiABKA0SDgoGaGVpZ2h0GAMgASgMEgwKBHdvb2QYBCABKAwSEgoKc2VhX2hlaWdodBgFIAEoDRIUCgxiZWFjaF9oZWlnaHQYBiABKA0SEwoLcm9ja19oZWlnaHQYByABKA0SFAoMY2xpZmZfaGVpZ2h0GAggASgNEhMKC2ZvcmVzdF93b29kGAkgASgNIlEKCEl0ZW1JbmZvEiQKBGl0ZW0YASABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SDAoEbmFtZRgCIAEoCRIRCglzdGFja19tYXgYAyABKA0iegoKUmVjaXBlSW5mbxIOCgZyZWNpcGUYASABKA0SDAoEbmFtZRgCIAEoCRImCgV0YWtlcxgDIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSJgoFZ2l2ZXMYBCADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsABCgxCdWlsZGluZ0luZm8SLAoIYnVpbGRpbmcYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgwKBG5hbWUYAiABKAkSEAoId2lkdGhfbW0YAyABKA0SEAoIZGVwdGhfbW0YBCABKA0SJgoFY29zdHMYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEigKB3JldHVybnMYBiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIsQBCglUaGluZ0luZm8SJAoEd2hhdBgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuV2hhdBIMCgRuYW1lGAIgASgJEiUKBWdpdmVzGAMgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhIKCmFtb3VudF9tYXgYBCABKA0SDwoHdW5pdF9tcxgFIAEoBBIkCgR0b29sGAYgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEhEKCXJhZGl1c19tbRgHIAEoDSI8CgVTdGFjaxIkCgRpdGVtGAEgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5JdGVtEg0KBWNvdW50GAIgASgNIiIKCENodW5rUmVmEgoKAmN4GAEgASgREgoKAmN5GAIgASgRImIKDFBsYXllclB1YmxpYxIMCgRuYW1lGAEgASgJEg4KBmNvbG91chgCIAEoDRIlCgVob2xkcxgDIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbRINCgVndWlsZBgoIAEoCSK9AwoNUGxheWVyUHJpdmF0ZRImCgVzbG90cxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDAoEbmFtZRgCIAEoCRIOCgZjb2xvdXIYAyABKA0SJQoFaG9sZHMYBCABKA4yFi5ndW5kby5waW9uZWVyLnYxLkl0ZW0SKQoHZnJpZW5kcxgFIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Fza3NfbWUYBiADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhInCgVhc2tlZBgHIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKB2Jsb2NrZWQYCCADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgV0cmFkZRgJIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuVHJhZGUSKwoFZ3VpbGQYKCABKAsyHC5ndW5kby5waW9uZWVyLnYxLk1lbWJlcnNoaXASMQoLaW52aXRhdGlvbnMYKSADKAsyHC5ndW5kby5waW9uZWVyLnYxLkludml0YXRpb24SDQoFZGVlZHMYRiADKAYiIgoGUGVyc29uEgoKAmlkGAEgASgGEgwKBG5hbWUYAiABKAkigAIKBVRyYWRlEgoKAmlkGAEgASgGEiYKBHdpdGgYAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIQCghhc2tlZF9tZRgDIAEoCBIPCgd2ZXJzaW9uGAQgASgEEiUKBG1pbmUYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEicKBnRoZWlycxgGIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSEQoJY29uZmlybWVkGAcgASgIEhYKDnRoZXlfY29uZmlybWVkGAggASgIEhAKCG15X2RlZWRzGEYgAygGEhMKC3RoZWlyX2RlZWRzGEcgAygGIuIQCg1QbGF5ZXJDb21tYW5kEioKBmdhdGhlchgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuR2F0aGVySAASKAoFYnVpbGQYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLkJ1aWxkSAASLgoIZGVtb2xpc2gYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkRlbW9saXNoSAASKAoFY3JhZnQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLkNyYWZ0SAASJAoDc2F5GAUgASgLMhUuZ3VuZG8ucGlvbmVlci52MS5TYXlIABImCgRob2xkGAYgASgLMhYuZ3VuZG8ucGlvbmVlci52MS5Ib2xkSAASKAoFcGFpbnQYByABKAsyFy5ndW5kby5waW9uZWVyLnYxLlBhaW50SAASLAoHd2hpc3BlchgIIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuV2hpc3BlckgAEiYKBGdpdmUYCSABKAsyFi5ndW5kby5waW9uZWVyLnYxLkdpdmVIABIuCghiZWZyaWVuZBgKIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQmVmcmllbmRIABIuCgh1bmZyaWVuZBgLIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuVW5mcmllbmRIABIoCgVibG9jaxgMIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuQmxvY2tIABIsCgd1bmJsb2NrGA0gASgLMhkuZ3VuZG8ucGlvbmVlci52MS5VbmJsb2NrSAASMwoLYmVnaW5fdHJhZGUYDiABKAsyHC5ndW5kby5waW9uZWVyLnYxLkJlZ2luVHJhZGVIABIoCgVvZmZlchgPIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuT2ZmZXJIABIsCgdjb25maXJtGBAgASgLMhkuZ3VuZG8ucGlvbmVlci52MS5Db25maXJtSAASMwoLbGVhdmVfdHJhZGUYESABKAsyHC5ndW5kby5waW9uZWVyLnYxLkxlYXZlVHJhZGVIABIzCgtzZW5kX2xldHRlchg8IAEoCzIcLmd1bmRvLnBpb25lZXIudjEuU2VuZExldHRlckgAEjMKC3JlYWRfbGV0dGVyGD0gASgLMhwuZ3VuZG8ucGlvbmVlci52MS5SZWFkTGV0dGVySAASPAoQdGFrZV9mcm9tX2xldHRlchg+IAEoCzIgLmd1bmRvLnBpb25lZXIudjEuVGFrZUZyb21MZXR0ZXJIABI3Cg1kZWxldGVfbGV0dGVyGD8gASgLMh4uZ3VuZG8ucGlvbmVlci52MS5EZWxldGVMZXR0ZXJIABI3Cg1yZXR1cm5fbGV0dGVyGEAgASgLMh4uZ3VuZG8ucGlvbmVlci52MS5SZXR1cm5MZXR0ZXJIABIpCgZwdXRfdXAYQSABKAsyFy5ndW5kby5waW9uZWVyLnYxLlB1dFVwSAASLAoHcmVwcmljZRhCIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuUmVwcmljZUgAEi4KCHdpdGhkcmF3GEMgASgLMhouZ3VuZG8ucGlvbmVlci52MS5XaXRoZHJhd0gAEiQKA2J1eRhEIAEoCzIVLmd1bmRvLnBpb25lZXIudjEuQnV5SAASNwoNdGFrZV9wcm9jZWVkcxhFIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuVGFrZVByb2NlZWRzSAASMwoLZm91bmRfZ3VpbGQYKCABKAsyHC5ndW5kby5waW9uZWVyLnYxLkZvdW5kR3VpbGRIABI6Cg9pbnZpdGVfdG9fZ3VpbGQYKSABKAsyHy5ndW5kby5waW9uZWVyLnYxLkludml0ZVRvR3VpbGRIABI1CgxhY2NlcHRfZ3VpbGQYKiABKAsyHS5ndW5kby5waW9uZWVyLnYxLkFjY2VwdEd1aWxkSAASNwoNZGVjbGluZV9ndWlsZBgrIAEoCzIeLmd1bmRvLnBpb25lZXIudjEuRGVjbGluZUd1aWxkSAASMwoLbGVhdmVfZ3VpbGQYLCABKAsyHC5ndW5kby5waW9uZWVyLnYxLkxlYXZlR3VpbGRIABI+ChFyZW1vdmVfZnJvbV9ndWlsZBgtIAEoCzIhLmd1bmRvLnBpb25lZXIudjEuUmVtb3ZlRnJvbUd1aWxkSAASOAoOc2V0X2d1aWxkX3JvbGUYLiABKAsyHi5ndW5kby5waW9uZWVyLnYxLlNldEd1aWxkUm9sZUgAEjQKDHB1dF9pbl9jaGVzdBgvIAEoCzIcLmd1bmRvLnBpb25lZXIudjEuUHV0SW5DaGVzdEgAEjoKD3Rha2VfZnJvbV9jaGVzdBgwIAEoCzIfLmd1bmRvLnBpb25lZXIudjEuVGFrZUZyb21DaGVzdEgAEjkKDmRpc3NvbHZlX2d1aWxkGDEgASgLMh8uZ3VuZG8ucGlvbmVlci52MS5EaXNzb2x2ZUd1aWxkSAASMQoKY2xhaW1fbGFuZBhGIAEoCzIbLmd1bmRvLnBpb25lZXIudjEuQ2xhaW1MYW5kSAASNQoMcmVsZWFzZV9sYW5kGEcgASgLMh0uZ3VuZG8ucGlvbmVlci52MS5SZWxlYXNlTGFuZEgAEjEKCnNldF9yaWdodHMYSCABKAsyGy5ndW5kby5waW9uZWVyLnYxLlNldFJpZ2h0c0gAEjcKDWF0dGVuZF9lc3RhdGUYSSABKAsyHi5ndW5kby5waW9uZWVyLnYxLkF0dGVuZEVzdGF0ZUgAEjkKDmFiYW5kb25fZXN0YXRlGEogASgLMh8uZ3VuZG8ucGlvbmVlci52MS5BYmFuZG9uRXN0YXRlSABCCQoHY29tbWFuZCJCCgZHYXRoZXISKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNIlkKBUJ1aWxkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoERIQCghyb3RhdGlvbhgEIAEoDSJECghEZW1vbGlzaBIpCgVjaHVuaxgBIAEoCzIaLmd1bmRvLnBpb25lZXIudjEuQ2h1bmtSZWYSDQoFdGhpbmcYAiABKA0iJgoFQ3JhZnQSDgoGcmVjaXBlGAEgASgNEg0KBWNvdW50GAIgASgNIhMKA1NheRIMCgR0ZXh0GAEgASgJIiwKBEhvbGQSJAoEaXRlbRgBIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuSXRlbSIXCgVQYWludBIOCgZjb2xvdXIYASABKA0iIwoHV2hpc3BlchIKCgJ0bxgBIAEoBhIMCgR0ZXh0GAIgASgJIjkKBEdpdmUSCgoCdG8YASADKAYSJQoEZWFjaBgCIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siGAoIQmVmcmllbmQSDAoEd2l0aBgBIAEoBiIYCghVbmZyaWVuZBIMCgR3aXRoGAEgASgGIhUKBUJsb2NrEgwKBHdob20YASABKAYiFwoHVW5ibG9jaxIMCgR3aG9tGAEgASgGIhoKCkJlZ2luVHJhZGUSDAoEd2l0aBgBIAEoBiJOCgVPZmZlchINCgV0cmFkZRgBIAEoBhInCgZzdGFja3MYAiADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEg0KBWRlZWRzGEYgAygGIikKB0NvbmZpcm0SDQoFdHJhZGUYASABKAYSDwoHdmVyc2lvbhgCIAEoBCIqCgpMZWF2ZVRyYWRlEg0KBXRyYWRlGAEgASgGEg0KBWFsb25lGAIgASgIIl0KClNlbmRMZXR0ZXISCgoCdG8YASADKAYSDAoEbmFtZRgCIAEoCRIMCgR0ZXh0GAMgASgJEicKBnN0YWNrcxgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siHAoKUmVhZExldHRlchIOCgZsZXR0ZXIYASABKA0iIAoOVGFrZUZyb21MZXR0ZXISDgoGbGV0dGVyGAEgASgNIh4KDERlbGV0ZUxldHRlchIOCgZsZXR0ZXIYASABKA0iHgoMUmV0dXJuTGV0dGVyEg4KBmxldHRlchgBIAEoDSJyCgVQdXRVcBINCgVzdGFsbBgBIAEoBhIkCgNsb3QYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXByaWNlGAMgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRsb3RzGAQgASgNIk8KB1JlcHJpY2USDQoFc3RhbGwYASABKAYSDQoFb2ZmZXIYAiABKA0SJgoFcHJpY2UYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIjYKCFdpdGhkcmF3Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEgwKBGxvdHMYAyABKA0iQgoDQnV5Eg0KBXN0YWxsGAEgASgGEg0KBW9mZmVyGAIgASgNEg8KB3ZlcnNpb24YAyABKA0SDAoEbG90cxgEIAEoDSJFCgxUYWtlUHJvY2VlZHMSDQoFc3RhbGwYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIhoKCkZvdW5kR3VpbGQSDAoEbmFtZRgBIAEoCSIsCg1JbnZpdGVUb0d1aWxkEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYiHAoLQWNjZXB0R3VpbGQSDQoFZ3VpbGQYASABKAYiHQoMRGVjbGluZUd1aWxkEg0KBWd1aWxkGAEgASgGIhsKCkxlYXZlR3VpbGQSDQoFZ3VpbGQYASABKAYiLgoPUmVtb3ZlRnJvbUd1aWxkEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYiVgoMU2V0R3VpbGRSb2xlEg0KBWd1aWxkGAEgASgGEgwKBHdob20YAiABKAYSKQoEcm9sZRgDIAEoDjIbLmd1bmRvLnBpb25lZXIudjEuR3VpbGRSb2xlIkMKClB1dEluQ2hlc3QSDQoFZ3VpbGQYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIkYKDVRha2VGcm9tQ2hlc3QSDQoFZ3VpbGQYASABKAYSJgoFc3RhY2sYAiABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIh4KDURpc3NvbHZlR3VpbGQSDQoFZ3VpbGQYASABKAYiRwoJQ2xhaW1MYW5kEg4KBmVzdGF0ZRgBIAEoBhIqCgZjaHVua3MYAiADKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmIkkKC1JlbGVhc2VMYW5kEg4KBmVzdGF0ZRgBIAEoBhIqCgZjaHVua3MYAiADKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmIkUKCVNldFJpZ2h0cxIOCgZlc3RhdGUYASABKAYSKAoGcmlnaHRzGAIgASgLMhguZ3VuZG8ucGlvbmVlci52MS5SaWdodHMiHgoMQXR0ZW5kRXN0YXRlEg4KBmVzdGF0ZRgBIAEoBiIfCg1BYmFuZG9uRXN0YXRlEg4KBmVzdGF0ZRgBIAEoBiK2AQoLUGxheWVyUmVwbHkSJwoGZ2FpbmVkGAEgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxImCgVzcGVudBgCIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoFY2h1bmsYAyABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAQgASgNEgwKBHRleHQYPCABKAkSDgoGZW50aXR5GD0gASgGIvQBCgxQbGF5ZXJTaWduYWwSJgoEc2FpZBgBIAEoCzIWLmd1bmRvLnBpb25lZXIudjEuU2FpZEgAEi4KCGdhdGhlcmVkGAIgASgLMhouZ3VuZG8ucGlvbmVlci52MS5HYXRoZXJlZEgAEioKBnJhaXNlZBgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmFpc2VkSAASKAoFcmF6ZWQYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlJhemVkSAASLAoHY3JhZnRlZBgFIAEoCzIZLmd1bmRvLnBpb25lZXIudjEuQ3JhZnRlZEgAQggKBnNpZ25hbCIUCgRTYWlkEgwKBHRleHQYASABKAkibQoIR2F0aGVyZWQSKQoFY2h1bmsYASABKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEg0KBXRoaW5nGAIgASgNEicKBmdhaW5lZBgDIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2siSAoGUmFpc2VkEigKBHdoYXQYASABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAiABKBESCQoBeRgDIAEoESJHCgVSYXplZBIoCgR3aGF0GAEgASgOMhouZ3VuZG8ucGlvbmVlci52MS5CdWlsZGluZxIJCgF4GAIgASgREgkKAXkYAyABKBEiGQoHQ3JhZnRlZBIOCgZyZWNpcGUYASABKA0iogEKClBsYXllclRvbGQSDAoEZnJvbRgBIAEoBhIMCgR0ZXh0GAIgASgJEg4KBm51bWJlchgDIAEoBBIkCgRuZXdzGAQgASgOMhYuZ3VuZG8ucGlvbmVlci52MS5OZXdzEgwKBG5hbWUYBSABKAkSJQoEZ2lmdBgGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSDQoFZ3VpbGQYKCABKAki2AEKC0d1aWxkUHVibGljEgwKBG5hbWUYASABKAkSKQoHbWVtYmVycxgCIAMoCzIYLmd1bmRvLnBpb25lZXIudjEuTWVtYmVyEikKB2ludml0ZWQYAyADKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhImCgVjaGVzdBgEIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuU3RhY2sSKQoDbG9nGAUgAygLMhwuZ3VuZG8ucGlvbmVlci52MS5DaGVzdEVudHJ5EhIKCmZvdW5kZWRfYXQYBiABKAQiWgoGTWVtYmVyEiUKA3dobxgBIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEikKBHJvbGUYAiABKA4yGy5ndW5kby5waW9uZWVyLnYxLkd1aWxkUm9sZSJ1CgpDaGVzdEVudHJ5EgoKAmF0GAEgASgEEiUKA3dobxgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEgwKBHRvb2sYAyABKAgSJgoFc3RhY2sYBCABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrIlEKCk1lbWJlcnNoaXASCgoCaWQYASABKAYSDAoEbmFtZRgCIAEoCRIpCgRyb2xlGAMgASgOMhsuZ3VuZG8ucGlvbmVlci52MS5HdWlsZFJvbGUiUQoKSW52aXRhdGlvbhINCgVndWlsZBgBIAEoBhIMCgRuYW1lGAIgASgJEiYKBGZyb20YAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbiKnAQoGUmlnaHRzEicKBmdhdGhlchgBIAEoDjIXLmd1bmRvLnBpb25lZXIudjEuTGV2ZWwSJgoFYnVpbGQYAiABKA4yFy5ndW5kby5waW9uZWVyLnYxLkxldmVsEikKCGRlbW9saXNoGAMgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5MZXZlbBINCgVndWlsZBgEIAEoBhISCgpndWlsZF9uYW1lGAUgASgJIscBCgxFc3RhdGVQdWJsaWMSJwoFb3duZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIqCgZjaHVua3MYAiADKAsyGi5ndW5kby5waW9uZWVyLnYxLkNodW5rUmVmEigKBnJpZ2h0cxgDIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUmlnaHRzEhAKCHNldHRsaW5nGAQgASgIEhMKC2F0dGVuZGVkX2F0GAUgASgEEhEKCXdhcm5lZF9hdBgGIAEoBCJ7CgVUZXJtcxIOCgZlc3RhdGUYASABKAYSJwoFb3duZXIYAiABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIoCgZyaWdodHMYAyABKAsyGC5ndW5kby5waW9uZWVyLnYxLlJpZ2h0cxIPCgd2ZXJzaW9uGAQgASgNIokBCgpMYW5kUHVibGljEicKBnRoaW5ncxgBIAMoCzIXLmd1bmRvLnBpb25lZXIudjEuVGhpbmcSKgoJYnVpbGRpbmdzGAIgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5CdWlsdBImCgV0ZXJtcxhGIAEoCzIXLmd1bmRvLnBpb25lZXIudjEuVGVybXMimQEKBVRoaW5nEg0KBWluZGV4GAEgASgNEiQKBHdoYXQYAiABKA4yFi5ndW5kby5waW9uZWVyLnYxLldoYXQSCQoBeBgDIAEoDRIJCgF5GAQgASgNEiYKBXN0YWdlGAUgASgOMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFnZRIPCgdmdWxsX2F0GAYgASgEEgwKBGxvb2sYByABKA0ihwEKBUJ1aWx0Eg0KBWluZGV4GAEgASgNEigKBHdoYXQYAiABKA4yGi5ndW5kby5waW9uZWVyLnYxLkJ1aWxkaW5nEgkKAXgYAyABKA0SCQoBeRgEIAEoDRIQCghyb3RhdGlvbhgFIAEoDRINCgVvd25lchgGIAEoBhIOCgZlbnRpdHkYPCABKAYiOgoNTWFpbGJveFB1YmxpYxIpCgdsZXR0ZXJzGAEgAygLMhguZ3VuZG8ucGlvbmVlci52MS5MZXR0ZXIi1AEKBkxldHRlchIOCgZudW1iZXIYASABKA0SJgoEZnJvbRgCIAEoCzIYLmd1bmRvLnBpb25lZXIudjEuUGVyc29uEiQKAnRvGAMgASgLMhguZ3VuZG8ucGlvbmVlci52MS5QZXJzb24SDAoEdGV4dBgEIAEoCRInCgZzdGFja3MYBSADKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEgoKAmF0GAYgASgEEg0KBXVudGlsGAcgASgEEgwKBGJhY2sYCCABKAgSDAoEcmVhZBgJIAEoCCKiAQoLU3RhbGxQdWJsaWMSJwoFb3duZXIYASABKAsyGC5ndW5kby5waW9uZWVyLnYxLlBlcnNvbhIJCgF4GAIgASgREgkKAXkYAyABKBESKQoGb2ZmZXJzGAQgAygLMhkuZ3VuZG8ucGlvbmVlci52MS5PZmZlcmVkEikKCHByb2NlZWRzGAUgAygLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjayKGAQoHT2ZmZXJlZBIOCgZudW1iZXIYASABKA0SDwoHdmVyc2lvbhgCIAEoDRIkCgNsb3QYAyABKAsyFy5ndW5kby5waW9uZWVyLnYxLlN0YWNrEiYKBXByaWNlGAQgASgLMhcuZ3VuZG8ucGlvbmVlci52MS5TdGFjaxIMCgRsZWZ0GAUgASgNInAKDkNyZWF0dXJlUHVibGljEioKB3NwZWNpZXMYASABKA4yGS5ndW5kby5waW9uZWVyLnYxLlNwZWNpZXMSJAoEbW9vZBgCIAEoDjIWLmd1bmRvLnBpb25lZXIudjEuTW9vZBIMCgRsb29rGAMgASgNKqEBCgRJdGVtEg0KCUlURU1fTk9ORRAAEg0KCUlURU1fV09PRBABEg4KCklURU1fU1RPTkUQAhIOCgpJVEVNX0JFUlJZEAMSDgoKSVRFTV9GSUJSRRAEEg4KCklURU1fUExBTksQBRINCglJVEVNX1JPUEUQBhIMCghJVEVNX0FYRRAHEhAKDElURU1fUElDS0FYRRAIEgwKCElURU1fRFlFEAkqbgoIQnVpbGRpbmcSEQoNQlVJTERJTkdfTk9ORRAAEhUKEUJVSUxESU5HX0NBTVBGSVJFEAESEgoOQlVJTERJTkdfRkVOQ0UQAhIQCgxCVUlMRElOR19IVVQQAxISCg5CVUlMRElOR19TVEFMTBA8KnQKBFdoYXQSDQoJV0hBVF9OT05FEAASDQoJV0hBVF9QSU5FEAESDAoIV0hBVF9PQUsQAhINCglXSEFUX1BBTE0QAxINCglXSEFUX1JPQ0sQBBITCg9XSEFUX0JFUlJZX0JVU0gQBRINCglXSEFUX0ZMQVgQBipCCgdTcGVjaWVzEhAKDFNQRUNJRVNfTk9ORRAAEhIKDlNQRUNJRVNfUkFCQklUEAESEQoNU1BFQ0lFU19TSEVFUBACKusCCgROZXdzEg0KCU5FV1NfTk9ORRAAEg0KCU5FV1NfR0lGVBABEhUKEU5FV1NfRlJJRU5EX0FTS0VEEAISFAoQTkVXU19GUklFTkRfTUFERRADEhQKEE5FV1NfVFJBREVfQkVHVU4QBBITCg9ORVdTX1RSQURFX0RPTkUQBRITCg9ORVdTX1RSQURFX0xFRlQQBhIPCgtORVdTX0xFVFRFUhA8EhQKEE5FV1NfTEVUVEVSX0JBQ0sQPRINCglORVdTX1NPTEQQPhIWChJORVdTX0dVSUxEX0lOVklURUQQKBIVChFORVdTX0dVSUxEX0pPSU5FRBApEhYKEk5FV1NfR1VJTERfUkVNT1ZFRBAqEhMKD05FV1NfR1VJTERfUk9MRRArEhgKFE5FV1NfR1VJTERfRElTU09MVkVEECwSFAoQTkVXU19FU1RBVEVfSURMRRBGEhYKEk5FV1NfRVNUQVRFX0xBUFNFRBBHKmYKCUd1aWxkUm9sZRITCg9HVUlMRF9ST0xFX05PTkUQABIVChFHVUlMRF9ST0xFX01FTUJFUhABEhYKEkdVSUxEX1JPTEVfT0ZGSUNFUhACEhUKEUdVSUxEX1JPTEVfTEVBREVSEAMqUQoFTGV2ZWwSDwoLTEVWRUxfT1dORVIQABIRCg1MRVZFTF9GUklFTkRTEAESDwoLTEVWRUxfR1VJTEQQAhITCg9MRVZFTF9FVkVSWUJPRFkQAyo6CgVTdGFnZRIOCgpTVEFHRV9GVUxMEAASEQoNU1RBR0VfR1JPV0lORxABEg4KClNUQUdFX0JBUkUQAio3CgRNb29kEg0KCU1PT0RfQ0FMTRAAEhAKDE1PT0RfV0FOREVSUxABEg4KCk1PT0RfRkxFRVMQAmIGcHJvdG8z");
 
 /**
  * @generated from message gundo.pioneer.v1.World
@@ -216,6 +216,67 @@ export type World = Message<"gundo.pioneer.v1.World"> & {
    * @generated from field: uint32 chest_slots_max = 42;
    */
   chestSlotsMax: number;
+
+  /**
+   * what each chunk of an estate costs
+   *
+   * @generated from field: repeated gundo.pioneer.v1.Stack estate_price = 70;
+   */
+  estatePrice: Stack[];
+
+  /**
+   * chunks of one claim, or of one release
+   *
+   * @generated from field: uint32 claim_chunks_max = 71;
+   */
+  claimChunksMax: number;
+
+  /**
+   * @generated from field: uint32 estate_chunks_max = 72;
+   */
+  estateChunksMax: number;
+
+  /**
+   * estates of one player
+   *
+   * @generated from field: uint32 deeds_max = 73;
+   */
+  deedsMax: number;
+
+  /**
+   * an estate that nobody attends for so long is free again
+   *
+   * @generated from field: uint64 estate_life_ms = 74;
+   */
+  estateLifeMs: bigint;
+
+  /**
+   * its owner gets a letter so long before
+   *
+   * @generated from field: uint64 estate_warning_ms = 75;
+   */
+  estateWarningMs: bigint;
+
+  /**
+   * chunks that come so close to the village cannot be claimed
+   *
+   * @generated from field: uint32 commons_mm = 76;
+   */
+  commonsMm: number;
+
+  /**
+   * half the width of the four ways from the village to the sea: nothing is built on them
+   *
+   * @generated from field: uint32 way_mm = 77;
+   */
+  wayMm: number;
+
+  /**
+   * how far in front of another's hut nothing is built
+   *
+   * @generated from field: uint32 door_mm = 78;
+   */
+  doorMm: number;
 };
 
 /**
@@ -625,6 +686,13 @@ export type PlayerPrivate = Message<"gundo.pioneer.v1.PlayerPrivate"> & {
    * @generated from field: repeated gundo.pioneer.v1.Invitation invitations = 41;
    */
   invitations: Invitation[];
+
+  /**
+   * its estates (kind 70), the oldest first; those that it offers in a trade too
+   *
+   * @generated from field: repeated fixed64 deeds = 70;
+   */
+  deeds: bigint[];
 };
 
 /**
@@ -711,6 +779,18 @@ export type Trade = Message<"gundo.pioneer.v1.Trade"> & {
    * @generated from field: bool they_confirmed = 8;
    */
   theyConfirmed: boolean;
+
+  /**
+   * estates; while one offers a deed one can do nothing else about it
+   *
+   * @generated from field: repeated fixed64 my_deeds = 70;
+   */
+  myDeeds: bigint[];
+
+  /**
+   * @generated from field: repeated fixed64 their_deeds = 71;
+   */
+  theirDeeds: bigint[];
 };
 
 /**
@@ -951,6 +1031,36 @@ export type PlayerCommand = Message<"gundo.pioneer.v1.PlayerCommand"> & {
      */
     value: DissolveGuild;
     case: "dissolveGuild";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.ClaimLand claim_land = 70;
+     */
+    value: ClaimLand;
+    case: "claimLand";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.ReleaseLand release_land = 71;
+     */
+    value: ReleaseLand;
+    case: "releaseLand";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.SetRights set_rights = 72;
+     */
+    value: SetRights;
+    case: "setRights";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.AttendEstate attend_estate = 73;
+     */
+    value: AttendEstate;
+    case: "attendEstate";
+  } | {
+    /**
+     * @generated from field: gundo.pioneer.v1.AbandonEstate abandon_estate = 74;
+     */
+    value: AbandonEstate;
+    case: "abandonEstate";
   } | { case: undefined; value?: undefined };
 };
 
@@ -1292,6 +1402,13 @@ export type Offer = Message<"gundo.pioneer.v1.Offer"> & {
    * @generated from field: repeated gundo.pioneer.v1.Stack stacks = 2;
    */
   stacks: Stack[];
+
+  /**
+   * own estates that nobody else may use now, each once
+   *
+   * @generated from field: repeated fixed64 deeds = 70;
+   */
+  deeds: bigint[];
 };
 
 /**
@@ -1836,6 +1953,116 @@ export const DissolveGuildSchema: GenMessage<DissolveGuild> = /*@__PURE__*/
   messageDesc(file_pioneer, 49);
 
 /**
+ * Estates. Who may do what on their land: Rights.
+ *
+ * standing on one of the chunks; costs World.estate_price for each
+ *
+ * @generated from message gundo.pioneer.v1.ClaimLand
+ */
+export type ClaimLand = Message<"gundo.pioneer.v1.ClaimLand"> & {
+  /**
+   * one's own that grows; 0: a new one
+   *
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+
+  /**
+   * each once, side by side, with the estate's too; 1 .. World.claim_chunks_max
+   *
+   * @generated from field: repeated gundo.pioneer.v1.ChunkRef chunks = 2;
+   */
+  chunks: ChunkRef[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ClaimLand.
+ * Use `create(ClaimLandSchema)` to create a new message.
+ */
+export const ClaimLandSchema: GenMessage<ClaimLand> = /*@__PURE__*/
+  messageDesc(file_pioneer, 50);
+
+/**
+ * of one's own estate: what is left is still side by side, or nothing
+ *
+ * @generated from message gundo.pioneer.v1.ReleaseLand
+ */
+export type ReleaseLand = Message<"gundo.pioneer.v1.ReleaseLand"> & {
+  /**
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+
+  /**
+   * @generated from field: repeated gundo.pioneer.v1.ChunkRef chunks = 2;
+   */
+  chunks: ChunkRef[];
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.ReleaseLand.
+ * Use `create(ReleaseLandSchema)` to create a new message.
+ */
+export const ReleaseLandSchema: GenMessage<ReleaseLand> = /*@__PURE__*/
+  messageDesc(file_pioneer, 51);
+
+/**
+ * @generated from message gundo.pioneer.v1.SetRights
+ */
+export type SetRights = Message<"gundo.pioneer.v1.SetRights"> & {
+  /**
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Rights rights = 2;
+   */
+  rights?: Rights;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.SetRights.
+ * Use `create(SetRightsSchema)` to create a new message.
+ */
+export const SetRightsSchema: GenMessage<SetRights> = /*@__PURE__*/
+  messageDesc(file_pioneer, 52);
+
+/**
+ * @generated from message gundo.pioneer.v1.AttendEstate
+ */
+export type AttendEstate = Message<"gundo.pioneer.v1.AttendEstate"> & {
+  /**
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.AttendEstate.
+ * Use `create(AttendEstateSchema)` to create a new message.
+ */
+export const AttendEstateSchema: GenMessage<AttendEstate> = /*@__PURE__*/
+  messageDesc(file_pioneer, 53);
+
+/**
+ * @generated from message gundo.pioneer.v1.AbandonEstate
+ */
+export type AbandonEstate = Message<"gundo.pioneer.v1.AbandonEstate"> & {
+  /**
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.AbandonEstate.
+ * Use `create(AbandonEstateSchema)` to create a new message.
+ */
+export const AbandonEstateSchema: GenMessage<AbandonEstate> = /*@__PURE__*/
+  messageDesc(file_pioneer, 54);
+
+/**
  * Reply.payload, when the command was not refused.
  *
  * @generated from message gundo.pioneer.v1.PlayerReply
@@ -1889,7 +2116,7 @@ export type PlayerReply = Message<"gundo.pioneer.v1.PlayerReply"> & {
  * Use `create(PlayerReplySchema)` to create a new message.
  */
 export const PlayerReplySchema: GenMessage<PlayerReply> = /*@__PURE__*/
-  messageDesc(file_pioneer, 50);
+  messageDesc(file_pioneer, 55);
 
 /**
  * Signal.payload of a player: shown once, over the player's head or at what it did.
@@ -1938,7 +2165,7 @@ export type PlayerSignal = Message<"gundo.pioneer.v1.PlayerSignal"> & {
  * Use `create(PlayerSignalSchema)` to create a new message.
  */
 export const PlayerSignalSchema: GenMessage<PlayerSignal> = /*@__PURE__*/
-  messageDesc(file_pioneer, 51);
+  messageDesc(file_pioneer, 56);
 
 /**
  * @generated from message gundo.pioneer.v1.Said
@@ -1955,7 +2182,7 @@ export type Said = Message<"gundo.pioneer.v1.Said"> & {
  * Use `create(SaidSchema)` to create a new message.
  */
 export const SaidSchema: GenMessage<Said> = /*@__PURE__*/
-  messageDesc(file_pioneer, 52);
+  messageDesc(file_pioneer, 57);
 
 /**
  * @generated from message gundo.pioneer.v1.Gathered
@@ -1982,7 +2209,7 @@ export type Gathered = Message<"gundo.pioneer.v1.Gathered"> & {
  * Use `create(GatheredSchema)` to create a new message.
  */
 export const GatheredSchema: GenMessage<Gathered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 53);
+  messageDesc(file_pioneer, 58);
 
 /**
  * built
@@ -2013,7 +2240,7 @@ export type Raised = Message<"gundo.pioneer.v1.Raised"> & {
  * Use `create(RaisedSchema)` to create a new message.
  */
 export const RaisedSchema: GenMessage<Raised> = /*@__PURE__*/
-  messageDesc(file_pioneer, 54);
+  messageDesc(file_pioneer, 59);
 
 /**
  * demolished
@@ -2044,7 +2271,7 @@ export type Razed = Message<"gundo.pioneer.v1.Razed"> & {
  * Use `create(RazedSchema)` to create a new message.
  */
 export const RazedSchema: GenMessage<Razed> = /*@__PURE__*/
-  messageDesc(file_pioneer, 55);
+  messageDesc(file_pioneer, 60);
 
 /**
  * @generated from message gundo.pioneer.v1.Crafted
@@ -2061,7 +2288,7 @@ export type Crafted = Message<"gundo.pioneer.v1.Crafted"> & {
  * Use `create(CraftedSchema)` to create a new message.
  */
 export const CraftedSchema: GenMessage<Crafted> = /*@__PURE__*/
-  messageDesc(file_pioneer, 56);
+  messageDesc(file_pioneer, 61);
 
 /**
  * Told.payload of a player: a whisper, or news of what another player did with one.
@@ -2120,7 +2347,7 @@ export type PlayerTold = Message<"gundo.pioneer.v1.PlayerTold"> & {
  * Use `create(PlayerToldSchema)` to create a new message.
  */
 export const PlayerToldSchema: GenMessage<PlayerTold> = /*@__PURE__*/
-  messageDesc(file_pioneer, 57);
+  messageDesc(file_pioneer, 62);
 
 /**
  * What a client sees that watches a guild (Watch of the engine's protocol). Only its members may.
@@ -2174,7 +2401,7 @@ export type GuildPublic = Message<"gundo.pioneer.v1.GuildPublic"> & {
  * Use `create(GuildPublicSchema)` to create a new message.
  */
 export const GuildPublicSchema: GenMessage<GuildPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 58);
+  messageDesc(file_pioneer, 63);
 
 /**
  * @generated from message gundo.pioneer.v1.Member
@@ -2196,7 +2423,7 @@ export type Member = Message<"gundo.pioneer.v1.Member"> & {
  * Use `create(MemberSchema)` to create a new message.
  */
 export const MemberSchema: GenMessage<Member> = /*@__PURE__*/
-  messageDesc(file_pioneer, 59);
+  messageDesc(file_pioneer, 64);
 
 /**
  * @generated from message gundo.pioneer.v1.ChestEntry
@@ -2232,7 +2459,7 @@ export type ChestEntry = Message<"gundo.pioneer.v1.ChestEntry"> & {
  * Use `create(ChestEntrySchema)` to create a new message.
  */
 export const ChestEntrySchema: GenMessage<ChestEntry> = /*@__PURE__*/
-  messageDesc(file_pioneer, 60);
+  messageDesc(file_pioneer, 65);
 
 /**
  * A guild, as one of its members has it.
@@ -2263,7 +2490,7 @@ export type Membership = Message<"gundo.pioneer.v1.Membership"> & {
  * Use `create(MembershipSchema)` to create a new message.
  */
 export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
-  messageDesc(file_pioneer, 61);
+  messageDesc(file_pioneer, 66);
 
 /**
  * @generated from message gundo.pioneer.v1.Invitation
@@ -2292,7 +2519,140 @@ export type Invitation = Message<"gundo.pioneer.v1.Invitation"> & {
  * Use `create(InvitationSchema)` to create a new message.
  */
 export const InvitationSchema: GenMessage<Invitation> = /*@__PURE__*/
-  messageDesc(file_pioneer, 62);
+  messageDesc(file_pioneer, 67);
+
+/**
+ * @generated from message gundo.pioneer.v1.Rights
+ */
+export type Rights = Message<"gundo.pioneer.v1.Rights"> & {
+  /**
+   * @generated from field: gundo.pioneer.v1.Level gather = 1;
+   */
+  gather: Level;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Level build = 2;
+   */
+  build: Level;
+
+  /**
+   * what others have built there: whoever has built something may always take it down
+   *
+   * @generated from field: gundo.pioneer.v1.Level demolish = 3;
+   */
+  demolish: Level;
+
+  /**
+   * SetRights: one's own, or 0
+   *
+   * @generated from field: fixed64 guild = 4;
+   */
+  guild: bigint;
+
+  /**
+   * as it was called then; SetRights ignores it
+   *
+   * @generated from field: string guild_name = 5;
+   */
+  guildName: string;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Rights.
+ * Use `create(RightsSchema)` to create a new message.
+ */
+export const RightsSchema: GenMessage<Rights> = /*@__PURE__*/
+  messageDesc(file_pioneer, 68);
+
+/**
+ * What is watched of an estate.
+ *
+ * @generated from message gundo.pioneer.v1.EstatePublic
+ */
+export type EstatePublic = Message<"gundo.pioneer.v1.EstatePublic"> & {
+  /**
+   * absent: it is being freed
+   *
+   * @generated from field: gundo.pioneer.v1.Person owner = 1;
+   */
+  owner?: Person;
+
+  /**
+   * in the order in which they were claimed
+   *
+   * @generated from field: repeated gundo.pioneer.v1.ChunkRef chunks = 2;
+   */
+  chunks: ChunkRef[];
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Rights rights = 3;
+   */
+  rights?: Rights;
+
+  /**
+   * some of the land has not heard of the rights yet: it goes by those before
+   *
+   * @generated from field: bool settling = 4;
+   */
+  settling: boolean;
+
+  /**
+   * world time; it is free World.estate_life_ms later, if nobody attends it,
+   *
+   * @generated from field: uint64 attended_at = 5;
+   */
+  attendedAt: bigint;
+
+  /**
+   * and World.estate_warning_ms after this, if that is later; 0: no letter was sent since
+   *
+   * @generated from field: uint64 warned_at = 6;
+   */
+  warnedAt: bigint;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.EstatePublic.
+ * Use `create(EstatePublicSchema)` to create a new message.
+ */
+export const EstatePublicSchema: GenMessage<EstatePublic> = /*@__PURE__*/
+  messageDesc(file_pioneer, 69);
+
+/**
+ * What the land of a chunk knows of the estate that it belongs to.
+ *
+ * @generated from message gundo.pioneer.v1.Terms
+ */
+export type Terms = Message<"gundo.pioneer.v1.Terms"> & {
+  /**
+   * @generated from field: fixed64 estate = 1;
+   */
+  estate: bigint;
+
+  /**
+   * as of this version; who owns it now is who has the deed
+   *
+   * @generated from field: gundo.pioneer.v1.Person owner = 2;
+   */
+  owner?: Person;
+
+  /**
+   * @generated from field: gundo.pioneer.v1.Rights rights = 3;
+   */
+  rights?: Rights;
+
+  /**
+   * @generated from field: uint32 version = 4;
+   */
+  version: number;
+};
+
+/**
+ * Describes the message gundo.pioneer.v1.Terms.
+ * Use `create(TermsSchema)` to create a new message.
+ */
+export const TermsSchema: GenMessage<Terms> = /*@__PURE__*/
+  messageDesc(file_pioneer, 70);
 
 /**
  * Enter.public and Change.public of a chunk's land: everything that stands in it.
@@ -2313,6 +2673,13 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
    * @generated from field: repeated gundo.pioneer.v1.Built buildings = 2;
    */
   buildings: Built[];
+
+  /**
+   * absent: it belongs to no estate
+   *
+   * @generated from field: gundo.pioneer.v1.Terms terms = 70;
+   */
+  terms?: Terms;
 };
 
 /**
@@ -2320,7 +2687,7 @@ export type LandPublic = Message<"gundo.pioneer.v1.LandPublic"> & {
  * Use `create(LandPublicSchema)` to create a new message.
  */
 export const LandPublicSchema: GenMessage<LandPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 63);
+  messageDesc(file_pioneer, 71);
 
 /**
  * @generated from message gundo.pioneer.v1.Thing
@@ -2375,7 +2742,7 @@ export type Thing = Message<"gundo.pioneer.v1.Thing"> & {
  * Use `create(ThingSchema)` to create a new message.
  */
 export const ThingSchema: GenMessage<Thing> = /*@__PURE__*/
-  messageDesc(file_pioneer, 64);
+  messageDesc(file_pioneer, 72);
 
 /**
  * @generated from message gundo.pioneer.v1.Built
@@ -2432,7 +2799,7 @@ export type Built = Message<"gundo.pioneer.v1.Built"> & {
  * Use `create(BuiltSchema)` to create a new message.
  */
 export const BuiltSchema: GenMessage<Built> = /*@__PURE__*/
-  messageDesc(file_pioneer, 65);
+  messageDesc(file_pioneer, 73);
 
 /**
  * What is watched of a mailbox.
@@ -2451,7 +2818,7 @@ export type MailboxPublic = Message<"gundo.pioneer.v1.MailboxPublic"> & {
  * Use `create(MailboxPublicSchema)` to create a new message.
  */
 export const MailboxPublicSchema: GenMessage<MailboxPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 66);
+  messageDesc(file_pioneer, 74);
 
 /**
  * @generated from message gundo.pioneer.v1.Letter
@@ -2522,7 +2889,7 @@ export type Letter = Message<"gundo.pioneer.v1.Letter"> & {
  * Use `create(LetterSchema)` to create a new message.
  */
 export const LetterSchema: GenMessage<Letter> = /*@__PURE__*/
-  messageDesc(file_pioneer, 67);
+  messageDesc(file_pioneer, 75);
 
 /**
  * What is watched of a stall.
@@ -2567,7 +2934,7 @@ export type StallPublic = Message<"gundo.pioneer.v1.StallPublic"> & {
  * Use `create(StallPublicSchema)` to create a new message.
  */
 export const StallPublicSchema: GenMessage<StallPublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 68);
+  messageDesc(file_pioneer, 76);
 
 /**
  * @generated from message gundo.pioneer.v1.Offered
@@ -2612,7 +2979,7 @@ export type Offered = Message<"gundo.pioneer.v1.Offered"> & {
  * Use `create(OfferedSchema)` to create a new message.
  */
 export const OfferedSchema: GenMessage<Offered> = /*@__PURE__*/
-  messageDesc(file_pioneer, 69);
+  messageDesc(file_pioneer, 77);
 
 /**
  * Enter.public and Change.public of a creature.
@@ -2643,7 +3010,7 @@ export type CreaturePublic = Message<"gundo.pioneer.v1.CreaturePublic"> & {
  * Use `create(CreaturePublicSchema)` to create a new message.
  */
 export const CreaturePublicSchema: GenMessage<CreaturePublic> = /*@__PURE__*/
-  messageDesc(file_pioneer, 70);
+  messageDesc(file_pioneer, 78);
 
 /**
  * @generated from enum gundo.pioneer.v1.Item
@@ -2932,6 +3299,20 @@ export enum News {
    * @generated from enum value: NEWS_GUILD_DISSOLVED = 44;
    */
   GUILD_DISSOLVED = 44,
+
+  /**
+   * one's estate is soon free, because nobody attends it
+   *
+   * @generated from enum value: NEWS_ESTATE_IDLE = 70;
+   */
+  ESTATE_IDLE = 70,
+
+  /**
+   * one's estate is free
+   *
+   * @generated from enum value: NEWS_ESTATE_LAPSED = 71;
+   */
+  ESTATE_LAPSED = 71,
 }
 
 /**
@@ -2978,6 +3359,43 @@ export const GuildRoleSchema: GenEnum<GuildRole> = /*@__PURE__*/
   enumDesc(file_pioneer, 5);
 
 /**
+ * Who may do something on the land of an estate. Each level includes those before it.
+ *
+ * @generated from enum gundo.pioneer.v1.Level
+ */
+export enum Level {
+  /**
+   * @generated from enum value: LEVEL_OWNER = 0;
+   */
+  OWNER = 0,
+
+  /**
+   * and friends of its owner
+   *
+   * @generated from enum value: LEVEL_FRIENDS = 1;
+   */
+  FRIENDS = 1,
+
+  /**
+   * and members of Rights.guild
+   *
+   * @generated from enum value: LEVEL_GUILD = 2;
+   */
+  GUILD = 2,
+
+  /**
+   * @generated from enum value: LEVEL_EVERYBODY = 3;
+   */
+  EVERYBODY = 3,
+}
+
+/**
+ * Describes the enum gundo.pioneer.v1.Level.
+ */
+export const LevelSchema: GenEnum<Level> = /*@__PURE__*/
+  enumDesc(file_pioneer, 6);
+
+/**
  * @generated from enum gundo.pioneer.v1.Stage
  */
 export enum Stage {
@@ -3005,7 +3423,7 @@ export enum Stage {
  * Describes the enum gundo.pioneer.v1.Stage.
  */
 export const StageSchema: GenEnum<Stage> = /*@__PURE__*/
-  enumDesc(file_pioneer, 6);
+  enumDesc(file_pioneer, 7);
 
 /**
  * @generated from enum gundo.pioneer.v1.Mood
@@ -3033,5 +3451,5 @@ export enum Mood {
  * Describes the enum gundo.pioneer.v1.Mood.
  */
 export const MoodSchema: GenEnum<Mood> = /*@__PURE__*/
-  enumDesc(file_pioneer, 7);
+  enumDesc(file_pioneer, 8);
 
