@@ -127,6 +127,7 @@ export async function claiming(hal, ivy) {
   await closeLand(hal);
 
   await joinUp(ivy, hal);
+  await ivy.walkTo(found.to.x, found.to.y);
   await stands(ivy, `${hal.name}'s land`);
   const refused = await ivy.ask("gather", thing.cx, thing.cy, thing.index);
   demand(!refused.ok && refused.code === "their_land", `she may gather: ${JSON.stringify(refused)}`);

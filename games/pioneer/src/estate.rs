@@ -32,8 +32,8 @@
 //!
 //! **Lapsing.** Land tells its estate that somebody with a right of its own (deed, friend, guild) has done something, once a day at most
 //! for each chunk. Claiming, rights, a sale and the command `attend` count too. After [`ESTATE_LIFE_MS`] without any of it the estate
-//! is free; [`ESTATE_WARNING_MS`] before, and never less, its owner gets a letter. What is built stays, and is still its builders'. A
-//! deed that is offered in a trade does not lapse meanwhile; nor does one whose owner is suspended.
+//! is free; [`ESTATE_WARNING_MS`] before, and never less, its owner gets a letter. What is built stays, and is still its builders'. An
+//! offer in a trade keeps nothing from lapsing: the exchange is refused then (`no_deed`). Nothing lapses while its owner is suspended.
 
 mod ground;
 mod owner;
@@ -392,7 +392,7 @@ impl Timed for Estate {
         Ok(if due == STEP { self.step(cx) } else { self.look(cx) })
     }
 
-    /// Somebody is suspended, or the deed is on the table of a trade.
+    /// The owner is suspended, or some land is.
     fn on_timer_refused(
         &self,
         due: EstateDue,

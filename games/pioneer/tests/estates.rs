@@ -601,23 +601,37 @@ fn after_a_long_stop_there_is_still_a_week() {
 }
 
 #[test]
-fn a_deed_on_the_table_does_not_lapse() {
+fn a_deed_on_the_table_lapses_and_is_not_sold() {
     let (mut town, ada, bob, estate, _) = dealing(12);
     offer(&mut town, ada, 0, &[estate]).expect("closed");
+    offer(&mut town, bob, 5, &[]).expect("has planks");
+    confirm(&mut town, bob).expect("the first");
     town.pass_ms(ESTATE_LIFE_MS);
     town.ring();
     town.pass_ms(ESTATE_WARNING_MS);
     town.ring();
-    assert_eq!((owner(&mut town, estate), town.own(ada).deeds), (ada.id, vec![estate]));
+    assert_eq!((owner(&mut town, estate), town.own(ada).deeds), (0, vec![]));
+    assert_eq!(no(confirm(&mut town, ada)), "no_deed");
+    let planks = town.count(bob, Item::Plank);
+    offer(&mut town, ada, 1, &[]).expect("something else");
+    offer(&mut town, bob, 0, &[]).expect("nothing");
     confirm(&mut town, ada).expect("the first");
     confirm(&mut town, bob).expect("the second");
-    town.pass_ms(DAY_MS);
+    assert_eq!((town.own(bob).deeds, town.count(bob, Item::Plank)), (vec![], planks + 5 + 1));
+}
+
+#[test]
+fn a_sale_counts_as_attending() {
+    let (mut town, ada, bob, estate, _) = dealing(12);
+    town.pass_ms(ESTATE_LIFE_MS - ESTATE_WARNING_MS - DAY_MS);
+    offer(&mut town, ada, 0, &[estate]).expect("closed");
+    confirm(&mut town, ada).expect("the first");
+    confirm(&mut town, bob).expect("the second");
+    let sold = seen(&mut town, estate);
+    assert_eq!((sold.owner.map(|owner| owner.id), sold.warned_at), (Some(bob.id), 0));
+    town.pass_ms(ESTATE_LIFE_MS - ESTATE_WARNING_MS - DAY_MS);
     town.ring();
-    assert_eq!(
-        (owner(&mut town, estate), town.own(bob).deeds),
-        (bob.id, vec![estate]),
-        "a sale counts as attending"
-    );
+    assert_eq!(seen(&mut town, estate).warned_at, 0);
 }
 
 #[test]

@@ -257,7 +257,7 @@ export class EstatePanel extends Panel {
     };
     const button = this.button(`plot${dx}/${dy}`, "", toggle, `plot ${chosen ? "chosen" : ""} ${why === "yours" ? "own" : why ? "taken" : ""}`);
     const standing = same(cell, this.here);
-    button.replaceChildren(...(standing ? [h("b", { ariaHidden: "true" }, "●")] : []), h("small", {}, why));
+    button.replaceChildren(...(standing ? [h("b", { ariaHidden: "true" }, "●")] : []), h("small", {}, short(why)));
     button.ariaLabel = `${where(dx, dy)}: ${why || "free"}${standing ? ", you stand here" : ""}`;
     button.title = why ? capital(why) : "Free";
     button.ariaPressed = String(chosen);
@@ -394,6 +394,11 @@ function isConnected(cells: readonly Cell[]): boolean {
     }
   }
   return cells.every((cell) => reached.some((other) => same(other, cell)));
+}
+
+/** What fits on a plot. */
+function short(why: string): string {
+  return why === "everybody's" ? "village" : why.endsWith("'s") ? "taken" : why;
 }
 
 function plots(count: number): string {

@@ -137,11 +137,8 @@ impl Player {
         Ok(ask.then(move |_: &Self, _: EstateAnswer, _| Ok(loses(estate))))
     }
 
-    /// Nobody has attended the estate.
+    /// Nobody has attended the estate. If it is offered in a trade, no exchange can follow: the estate refuses (`no_deed`).
     pub(crate) fn answer_lapse(&self, estate: u64, cx: &Context<'_, Self>) -> Answered<Self> {
-        if self.offers_deed(estate) {
-            return Err(No::DeedOffered.into());
-        }
         let told = PlayerTold { news: News::EstateLapsed.into(), ..PlayerTold::default() };
         let done = if cx.world.planted(Mistake::LapsedStillHeld) { Done::new() } else { loses(estate) };
         Ok((done.tell::<Self>(cx.id, &told), PlayerAnswer::default()))

@@ -40,14 +40,11 @@ pub(super) fn check(facts: &Facts<'_>, players: &BTreeMap<u64, PlayerState>) -> 
     }
     for (id, player) in players {
         let deeds: BTreeSet<u64> = player.deeds.iter().copied().collect();
-        let offers = player.trade.iter().flat_map(|trade| &trade.my_deeds);
         if deeds.len() < player.deeds.len() || deeds.len() > DEEDS_MAX {
             return Err(format!("{id:x} has the deeds {:x?}", player.deeds));
         }
-        if let Some(deed) =
-            deeds.iter().chain(offers).find(|deed| !owners.contains_key(deed) || !deeds.contains(deed))
-        {
-            return Err(format!("{id:x} has or offers the deed {deed:x}, of which there is nothing"));
+        if let Some(deed) = deeds.iter().find(|deed| !owners.contains_key(deed)) {
+            return Err(format!("{id:x} has the deed {deed:x}, of which there is nothing"));
         }
     }
     for (id, state) in facts.states(Land::KIND) {
