@@ -31,7 +31,7 @@ impl Pioneer {
             |item| self.own.slots.iter().filter(|slot| slot.item == item).map(|slot| slot.count).sum::<u32>();
         let pays = |price: &Stack| carries(price.item) >= price.count * count;
         let world = self.world.as_ref()?;
-        world.estate_price.iter().all(pays).then(|| Command::ClaimLand(ClaimLand { estate, chunks }))
+        world.estate_price.iter().all(pays).then_some(Command::ClaimLand(ClaimLand { estate, chunks }))
     }
 
     fn wish_of_owner(&self, estate: u64, wishes: &mut Wishes) -> Option<Command> {
