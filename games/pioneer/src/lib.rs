@@ -107,7 +107,7 @@ pub fn describe(island: &Island) -> schema::World {
         deeds_max: DEEDS_MAX as u32,
         estate_life_ms: island.estate_life_ms(),
         estate_warning_ms: island.estate_warning_ms(),
-        commons_mm: COMMONS_MM,
+        commons_mm: island.commons_mm(),
         way_mm: WAY_MM as u32,
         door_mm: DOOR_MM as u32,
         colours: COLOURS,

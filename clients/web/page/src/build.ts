@@ -1,6 +1,7 @@
 /** Build mode: the chosen building, where its ghost stands, and whether it could stand there. */
-import { Building, Level, Stage } from "./gen/pioneer_pb.js";
+import { Building, Stage } from "./gen/pioneer_pb.js";
 import { overlaps, plan, type Rect } from "./plans.js";
+import { may } from "./rights.js";
 import { Biome } from "./terrain.js";
 import { KIND_PLAYER, type PlacedBuilding, type World } from "./world.js";
 
@@ -91,12 +92,7 @@ export class BuildMode {
         if (door && overlaps(door, ground)) return "that is before somebody's door";
       }
       const here = { x0: chunk.x * size, y0: chunk.y * size, x1: (chunk.x + 1) * size, y1: (chunk.y + 1) * size };
-      if (!terms || own.deeds.includes(terms.estate) || !overlaps(here, ground)) continue;
-      const level = terms.rights?.build ?? Level.OWNER;
-      const friend = own.friends.some(({ id }) => id === terms.owner?.id);
-      const member = own.guild !== undefined && own.guild.id === terms.rights?.guild;
-      const may = level === Level.EVERYBODY || (level >= Level.FRIENDS && friend) || (level >= Level.GUILD && member);
-      if (!may) return `${terms.owner?.name ?? "somebody"}'s land`;
+      if (terms && overlaps(here, ground) && !may(own, terms, "build")) return `${terms.owner?.name ?? "somebody"}'s land`;
     }
     return undefined;
   }

@@ -6,6 +6,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type EstatePublic, EstatePublicSchema, Level, News, type Rights, type Terms } from "./gen/pioneer_pb.js";
 import { h } from "./hud.js";
 import { off, Panel, type PanelWishes, type Part } from "./panel.js";
+import type { Act } from "./rights.js";
 import { Biome } from "./terrain.js";
 import type { World } from "./world.js";
 
@@ -18,7 +19,6 @@ const FOOTING_MM = 5_000;
 const DAY_MS = 24 * 3_600_000;
 
 type View = { kind: "here" } | { kind: "claim" | "release"; estate: bigint } | { kind: "estate"; estate: bigint };
-type Act = "gather" | "build" | "demolish";
 interface Cell {
   readonly cx: number;
   readonly cy: number;

@@ -149,7 +149,7 @@ function place(): void {
 
 function demolish(): void {
   const building = world.ownBuildingInReach(walker.x, walker.y);
-  if (!building) return hud.toast("None of your buildings is within reach.", true);
+  if (!building) return hud.toast("Nothing that you may take down is within reach.", true);
   act(`take down ${world.buildingName(building.built.what)}`, () => world.demolish(building), (reply) => tell("got back", reply.gained));
 }
 

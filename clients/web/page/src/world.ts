@@ -31,6 +31,7 @@ import {
   Stage,
 } from "./gen/pioneer_pb.js";
 import { contains, crosses, grown, plan, type Rect } from "./plans.js";
+import { may } from "./rights.js";
 import { Terrain } from "./terrain.js";
 
 /** Kinds of entities, as the game numbers them. */
@@ -202,16 +203,19 @@ export class World extends Emitter<WorldEvents> {
     return best;
   }
 
-  /** The nearest of one's own buildings within reach. */
+  /** The nearest of one's own buildings within reach; without one, the nearest that one may take down by a right on its land. */
   ownBuildingInReach(x: number, y: number): PlacedBuilding | undefined {
     const reach = this.description?.buildReachMm ?? 0;
     let best: PlacedBuilding | undefined;
-    let bestDistance = reach;
+    let bestScore = Infinity;
     for (const land of this.landsNear(x, y, reach)) {
+      const byRight = land.terms !== undefined && may(this.own, land.terms, "demolish");
       for (const building of land.buildings) {
-        if (building.built.owner !== this.client.me?.id) continue;
+        const isOwn = building.built.owner === this.client.me?.id;
+        if (!isOwn && (!byRight || building.built.what === Building.STALL)) continue;
         const distance = Math.hypot(building.x - x, building.y - y);
-        if (distance <= bestDistance) [best, bestDistance] = [building, distance];
+        const score = distance + (isOwn ? 0 : reach);
+        if (distance <= reach && score < bestScore) [best, bestScore] = [building, score];
       }
     }
     return best;

@@ -35,11 +35,14 @@ const DOOR_ASIDE_MM: i32 = 1_080;
 const FOOTING_STEP_MM: usize = 5_000;
 
 impl Island {
+    /// Chunks that come so close to the middle of the village cannot be claimed, mm. In simulated worlds hardly anybody walks far.
+    pub(crate) fn commons_mm(&self) -> u32 {
+        if self.gifts_reach_all() { 10_000 } else { COMMONS_MM }
+    }
+
     /// Whether a chunk is for everybody, for ever.
     pub fn is_commons(&self, chunk: ChunkId) -> bool {
-        // In simulated worlds hardly anybody walks far.
-        let reach_mm = if self.gifts_reach_all() { 10_000 } else { COMMONS_MM };
-        chunk.island != ISLAND || Rect::chunk(chunk).distance(self.village()) < reach_mm.into()
+        chunk.island != ISLAND || Rect::chunk(chunk).distance(self.village()) < self.commons_mm().into()
     }
 
     /// Whether some of this ground is on a way from the village to the sea.
