@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use prost_build::Config;
 
 /// The choices of Pioneer that are commands, events, asks and signals themselves.
-const PAYLOADS: [&str; 16] = [
+const PAYLOADS: [&str; 18] = [
     "PlayerCommand.command",
     "PlayerSignal.signal",
     "PlayerEvent.event",
@@ -25,6 +25,8 @@ const PAYLOADS: [&str; 16] = [
     "NamingTimer.timer",
     "PlayerHears.message",
     "GuildHears.message",
+    "EstateAsk.ask",
+    "EstateEvent.event",
 ];
 
 #[test]
@@ -44,7 +46,7 @@ fn pioneer_is_what_its_schemas_say() {
     for choice in PAYLOADS {
         config.type_attribute(choice, "#[derive(::gundo::Payload)]");
     }
-    compare("games/pioneer", &["pioneer", "state", "guild", "names"], config, &["pioneer"]);
+    compare("games/pioneer", &["pioneer", "state", "guild", "names", "estate"], config, &["pioneer"]);
 }
 
 /// Compiles the schemas of `home`, and compares each of `files` in its `src/generated` with what comes of it.

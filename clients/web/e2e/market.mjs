@@ -160,7 +160,7 @@ export async function stall(eve, fin) {
   const me = (await eve.ask("me")).id;
   await eve.page.keyboard.press("b");
   await eve.page.keyboard.press("4");
-  for (const [dx, dy] of [[0, 100], [100, 40], [-100, 40], [0, -90], [100, -70], [-100, -70], [60, 110], [-60, 110]]) {
+  for (const [dx, dy] of [[0, 100], [100, 40], [-100, 40], [0, -90], [100, -70], [-100, -70], [60, 110], [-60, 110], [140, 120], [-140, 120], [140, -130], [-140, -130]]) {
     await eve.page.mouse.move(480 + dx, 340 + dy);
     await eve.page.mouse.click(480 + dx, 340 + dy);
     await eve.page.waitForTimeout(600);

@@ -4,6 +4,7 @@
 // target/e2e.
 import { demand, Player } from "./stage.mjs";
 import * as market from "./market.mjs";
+import * as estate from "./estate.mjs";
 import * as guild from "./guild.mjs";
 import * as hands from "./hands.mjs";
 import * as people from "./people.mjs";
@@ -70,6 +71,17 @@ async function run() {
   await scene("a guild with a full chest is not dissolved; then everybody is out of it", () => guild.ending(eve, fin));
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
+  // Two more, who walk away from the village: one at a desk, one with a phone.
+  const [hal, ivy] = await Promise.all([Player.arrive(url, `Hal${tail}`, estate.DESK), Player.arrive(url, `Ivy${tail}`, people.PHONE)]);
+  players.push(hal, ivy);
+  for (const player of [hal, ivy]) {
+    await player.sayName();
+    await player.connected();
+  }
+  await scene("Hal claims land away from the village, Ivy sees whose it is and may do nothing there", () => estate.claiming(hal, ivy));
+  await scene("Hal lets friends gather on his land, and Ivy does", () => estate.sharing(hal, ivy));
+  await scene("Ivy buys the estate in a trade", () => estate.selling(hal, ivy));
+  await scene("Ivy has it on her phone: everything fits; she gives it up", () => estate.ending(hal, ivy));
   // These do not meet.
   const gil = await Player.arrive(url, `Gil${tail}`);
   players.push(gil);
@@ -79,11 +91,11 @@ async function run() {
     await scene("no key sticks, wherever the keyboard goes", () => hands.nothingSticks(gil));
     await scene("an input method writes, and what was said can be read", () => hands.talking(gil));
     await scene("the page names the keys as they are printed", () => hands.layouts(gil));
-    await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Hal${tail}`));
+    await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Kim${tail}`));
   };
   const lost = async () => {
     await scene("a reload while the page's server is away shows the page, and comes back", () => hands.reloadWithoutServer(`Jon${tail}`));
-    await scene("nobody answers, the connection is lost, all is well again: a word for each", () => hands.lostConnection(`Ida${tail}`));
+    await scene("nobody answers, the connection is lost, all is well again: a word for each", () => hands.lostConnection(`Lea${tail}`));
   };
   await Promise.all([alone(), lost()]);
 

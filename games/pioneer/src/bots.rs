@@ -1,5 +1,5 @@
 //! What Pioneer's bots do: wander, gather, craft, build and demolish, chat; and what they do together: give, befriend, trade, write,
-//! keep stalls and buy at them, share a guild's chest.
+//! keep stalls and buy at them, share a guild's chest, claim and sell land.
 //!
 //! A bot computes the island from its seed, as every client does, looks around, and asks for what it can see is possible (`social`).
 //! It keeps books of what it gained and spent, and at the end its bags must agree with them. The first [`LOOK_MAX`] of a run look
@@ -7,6 +7,7 @@
 //!
 //! In the simulator bots look for mistakes: they ask for what is refused, too, on purpose ([`Minds::together`]).
 
+mod estate;
 mod guild;
 mod ledger;
 mod market;
@@ -236,7 +237,7 @@ impl Behaviour for Pioneer {
             self.wish_at_once(&island, wishes);
         }
         if self.minds.together && wishes.open < BUSY_OPEN_MAX && !self.met.is_empty() {
-            match wishes.chance.below(17) {
+            match wishes.chance.below(19) {
                 0..=2 => self.wish_to_give(wishes),
                 3 => self.wish_of_friends(wishes),
                 4..=6 => self.wish_of_trade(wishes),
@@ -244,6 +245,7 @@ impl Behaviour for Pioneer {
                 10..=12 => self.wish_at_stalls(wishes),
                 13..=15 => self.wish_of_guild(wishes),
                 16 => self.wish_of_name(wishes),
+                17..=18 => self.wish_of_estates(wishes),
                 _ => {}
             }
         }
@@ -364,7 +366,8 @@ impl Pioneer {
             let with = self.somebody(wishes);
             return command(wishes, OTHER, Command::BeginTrade(BeginTrade { with }));
         };
-        let nothing = trade.mine.is_empty() && trade.theirs.is_empty();
+        let nothing = trade.mine.is_empty() && trade.theirs.is_empty() && trade.my_deeds.is_empty();
+        let nothing = nothing && trade.their_deeds.is_empty();
         let wish = match if nothing { 0 } else { wishes.chance.below(16) } {
             0..=5 => {
                 let slots = &self.own.slots;
@@ -372,7 +375,9 @@ impl Pioneer {
                 let count = 1 + wishes.chance.below(2) as u32;
                 let stacks = slots.get(pick).map(|slot| Stack { count: count.min(slot.count), ..*slot });
                 let stacks = stacks.into_iter().collect();
-                Command::Offer(Offer { trade: trade.id, stacks })
+                // It may be open for others: then the game refuses.
+                let deeds = self.own.deeds.iter().copied().take(wishes.chance.below(2) as usize).collect();
+                Command::Offer(Offer { trade: trade.id, stacks, deeds })
             }
             6..=14 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
             _ => Command::LeaveTrade(LeaveTrade { trade: trade.id, alone: wishes.chance.below(4) == 0 }),
@@ -451,6 +456,7 @@ impl Pioneer {
             }
             7 => self.wish_of_mail(wishes),
             8 => self.wish_of_guild(wishes),
+            9 => self.wish_of_estates(wishes),
             _ => {}
         }
     }

@@ -19,6 +19,8 @@ pub const SIZE_MM: i32 = CELL_MM * (CORNERS as i32 - 1);
 pub const CLEARING_MM: u32 = 24_000;
 /// New players arrive within this distance of the village's middle, mm.
 pub const ARRIVAL_MM: u32 = 30_000;
+/// They do so on the ways from the village to the sea, at most this far from the middle of one, mm.
+const ARRIVAL_ASIDE_MM: u32 = 1_000;
 
 /// How long a letter stays in a mailbox, ms of world time: 7 days.
 pub const LETTER_LIFE_MS: u64 = 7 * 24 * 3_600_000;
@@ -160,19 +162,23 @@ impl Island {
         }
     }
 
-    /// Where the player `id` arrives: on dry ground around the village, each at a place of their own.
+    /// Where the player `id` arrives: on dry ground on one of the ways that meet in the village, each at a place of their own.
     pub fn arrival(&self, id: u64) -> Point {
-        let span = 2 * self.arrival_mm + 1;
-        let offset = |bits: u64| (bits % u64::from(span)) as i32 - self.arrival_mm as i32;
+        // Nobody builds on the ways, so nobody arrives where others have fenced in.
+        let is_near = self.arrival_mm == ARRIVAL_MM;
+        let aside_mm = if is_near { ARRIVAL_ASIDE_MM } else { self.arrival_mm };
+        let offset = |bits: u64, reach_mm: u32| (bits % u64::from(2 * reach_mm + 1)) as i32 - reach_mm as i32;
         (0..64)
             .map(|attempt| {
                 let bits = hash(self.seed ^ id, 0xa771, attempt, 0);
-                Point::new(self.village.x + offset(bits >> 32), self.village.y + offset(bits & 0xffff_ffff))
+                let (along, aside) =
+                    (offset(bits >> 32, self.arrival_mm), offset(bits & 0xffff_ffff, aside_mm));
+                let (dx, dy) = if bits >> 63 == 0 { (along, aside) } else { (aside, along) };
+                Point::new(self.village.x + dx, self.village.y + dy)
             })
             .find(|p| {
                 let ground = self.biome(*p);
                 // Who arrives far away has the land around to itself.
-                let is_near = self.arrival_mm == ARRIVAL_MM;
                 let reached = !is_near || self.is_reachable(*p);
                 p.within(self.village, self.arrival_mm) && ground.is_walkable() && reached
             })
@@ -185,7 +191,7 @@ impl Island {
         Self { arrival_mm: SIZE_MM as u32 / 2, ..self }
     }
 
-    /// The same island on which gifts, trades and stalls reach everybody, near or not, and letters are soon old: for simulated worlds, where hardly anybody stands close to
+    /// The same island on which gifts, trades and stalls reach everybody, near or not, letters are soon old, and estates lapse soon: for simulated worlds, where hardly anybody stands close to
     /// anybody else.
     #[must_use]
     pub fn with_gifts_to_everywhere(self) -> Self {

@@ -11,13 +11,14 @@ use gundo::{
 };
 
 use crate::creatures::Herd;
+use crate::estate::Act;
 use crate::geometry::{ISLAND, Rect};
 use crate::island::Island;
 use crate::nature::{Growth, Nature, RADIUS_MAX_MM};
 use crate::refusals::No;
 use crate::schema::{
     Building, BuildingRaised, BuildingRazed, Built, LandPublic, LandReply, LandState, Raise, Raze, Regrowth,
-    Stack, Stage, Take, Taken, Thing, land_command::Command, land_event::Event,
+    Right, Stack, Stage, Take, Taken, Terms, Thing, land_command::Command, land_event::Event,
 };
 
 /// How far away a thing may be to gather it, mm.
@@ -34,7 +35,7 @@ const FIRST_INDEX: u32 = 256;
 #[state(kind = 2, name = "land", land, world = Island, durable = LandState, event = Event, public = LandPublic)]
 #[state(ask = Command, answer = LandReply, live = Herd)]
 pub struct Land {
-    chunk: ChunkId,
+    pub(crate) chunk: ChunkId,
     /// The things that grow, by index; from the seed.
     nature: Vec<Nature>,
     /// Things that somebody has taken from, by index: units left, and since when they grow again.
@@ -42,12 +43,18 @@ pub struct Land {
     /// The buildings, in the order in which they were built.
     lots: Vec<Lot>,
     next_index: u32,
+    /// The estate that it belongs to.
+    pub(crate) terms: Option<Terms>,
+    /// When its estate last heard of it; 0: never.
+    pub(crate) attended_at: u64,
 }
 
 /// A building that this chunk lists (`index` is not 0), or that stands so near that nothing may be built there.
 struct Lot {
     built: BuildingRaised,
     plan: Rect,
+    /// The ground before its door.
+    door: Option<Rect>,
 }
 
 impl Lot {
@@ -61,10 +68,16 @@ impl Lot {
     }
 }
 
-/// The chunks a building asks: the one that lists it first, then all others under or near it.
-pub(crate) fn chunks_for(middle: Point, plan: &Rect) -> Vec<ChunkId> {
+/// The chunks a building asks: the one that lists it first, then all others under or near it, or before its door. None if there is no
+/// such building.
+pub(crate) fn chunks_for(what: Building, middle: Point, rotation: u32) -> Vec<ChunkId> {
+    let Some(plan) = Rect::plan(what, middle, rotation) else { return Vec::new() };
     let first = ChunkId::of(ISLAND, middle);
     let mut chunks = plan.grown(RADIUS_MAX_MM).chunks();
+    let before_door = Rect::before_door(what, middle, rotation).map(|door| door.chunks());
+    chunks.extend(before_door.into_iter().flatten());
+    chunks.sort_unstable();
+    chunks.dedup();
     chunks.retain(|chunk| *chunk != first);
     chunks.insert(0, first);
     chunks
@@ -122,32 +135,42 @@ impl Land {
         self.lots.iter().any(|lot| bars(&lot.plan, from, to))
     }
 
-    fn decide_take(&self, take: &Take, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
+    fn decide_take(
+        &self,
+        take: &Take,
+        actor: &Actor,
+        cx: &Context<'_, Self>,
+    ) -> Result<(Done<Self>, LandReply), No> {
+        let at = cx.now;
         let thing = self.thing(take.thing).ok_or(No::NothingThere)?;
         let body = actor.body.ok_or(No::Unclear)?;
         if body.island != ISLAND || !body.at.within(thing.at, GATHER_REACH_MM) {
             return Err(No::TooFar);
         }
+        let right = self.right(Act::Gather, take.key.as_ref(), cx.world)?;
         let growth = Growth::of(thing.what);
         let grown = self.grown(thing, at.0);
         let amount = growth.share(grown, &take.tools);
         if amount == 0 {
             return Err(No::NothingGrown);
         }
-        let taken = Taken { thing: take.thing, grown, amount, at: at.0, by: actor.id.id };
+        let (right, attends) = (right.into(), self.attends(right, cx));
+        let taken = Taken { thing: take.thing, grown, amount, at: at.0, by: actor.id.id, right, attends };
         let gained = Some(Stack { item: growth.gives.into(), count: amount, ..Stack::default() });
-        Ok((Done::new().event(&Event::Taken(taken)), LandReply { gained, ..LandReply::default() }))
+        let done = self.attended(attends, Done::new().event(&Event::Taken(taken)), cx);
+        Ok((done, LandReply { gained, ..LandReply::default() }))
     }
 
     fn decide_raise(
         &self,
         raise: &Raise,
         actor: &Actor,
-        at: WorldTime,
+        cx: &Context<'_, Self>,
     ) -> Result<(Done<Self>, LandReply), No> {
+        let at = cx.now;
         let middle = Point::new(raise.x, raise.y);
         let plan = Rect::plan(raise.what(), middle, raise.rotation).ok_or(No::Unclear)?;
-        if !chunks_for(middle, &plan).contains(&self.chunk) {
+        if !chunks_for(raise.what(), middle, raise.rotation).contains(&self.chunk) {
             return Err(No::Unclear);
         }
         if self.lots.len() >= LOTS_MAX {
@@ -161,6 +184,14 @@ impl Land {
         if self.lots.iter().any(|lot| lot.plan.overlaps(&plan)) || self.nature.iter().any(in_the_way) {
             return Err(No::NotFree);
         }
+        let bars_door =
+            |lot: &Lot| lot.built.owner != actor.id.id && lot.door.is_some_and(|door| door.overlaps(&plan));
+        if self.lots.iter().any(bars_door) {
+            return Err(No::BeforeDoor);
+        }
+        let is_here = plan.overlaps(&Rect::chunk(self.chunk));
+        let right = if is_here { self.right(Act::Build, raise.key.as_ref(), cx.world)? } else { Right::None };
+        let attends = self.attends(right, cx);
         let lists = ChunkId::of(ISLAND, middle) == self.chunk;
         let index = if lists { self.next_index } else { 0 };
         let raised = BuildingRaised {
@@ -171,16 +202,29 @@ impl Land {
             owner: actor.id.id,
             index,
             entity: if lists { raise.entity } else { 0 },
+            right: right.into(),
+            attends_at: if attends { at.0 } else { 0 },
         };
-        Ok((Done::new().event(&Event::Raised(raised)), LandReply { index, ..LandReply::default() }))
+        let done = self.attended(attends, Done::new().event(&Event::Raised(raised)), cx);
+        Ok((done, LandReply { index, ..LandReply::default() }))
     }
 
-    fn decide_raze(&self, raze: &Raze, actor: &Actor, at: WorldTime) -> Result<(Done<Self>, LandReply), No> {
-        let lot = self.lots.iter().find(|lot| lot.is_at(raze.x, raze.y)).ok_or(No::NothingThere)?;
-        if lot.built.owner != actor.id.id {
-            return Err(No::NotOwner);
-        }
-        let razed = BuildingRazed { x: raze.x, y: raze.y, at: at.0 };
+    fn decide_raze(
+        &self,
+        raze: &Raze,
+        actor: &Actor,
+        cx: &Context<'_, Self>,
+    ) -> Result<(Done<Self>, LandReply), No> {
+        let at = cx.now;
+        let lists = ChunkId::of(ISLAND, Point::new(raze.x, raze.y)) == self.chunk;
+        let Some(lot) = self.lots.iter().find(|lot| lot.is_at(raze.x, raze.y)) else {
+            // Chunks before the door of a hut from before there were estates know nothing of it.
+            return if lists { Err(No::NothingThere) } else { Ok((Done::new(), LandReply::default())) };
+        };
+        let right = self.right_to_raze(&lot.built, &lot.plan, (raze, actor), cx)?;
+        let attends = self.attends(right, cx);
+        let by = actor.id.id;
+        let razed = BuildingRazed { x: raze.x, y: raze.y, at: at.0, right: right.into(), attends, by };
         let reply = LandReply {
             what: lot.built.what,
             index: lot.built.index,
@@ -189,13 +233,39 @@ impl Land {
             entity: lot.built.entity,
             ..LandReply::default()
         };
-        Ok((Done::new().event(&Event::Razed(razed)), reply))
+        Ok((self.attended(attends, Done::new().event(&Event::Razed(razed)), cx), reply))
+    }
+
+    /// Who has built it may take it down, and who may take down on all land under it; a stall only its owner.
+    fn right_to_raze(
+        &self,
+        built: &BuildingRaised,
+        plan: &Rect,
+        (raze, actor): (&Raze, &Actor),
+        cx: &Context<'_, Self>,
+    ) -> Result<Right, No> {
+        if built.owner == actor.id.id {
+            return Ok(Right::Builder);
+        }
+        if !plan.overlaps(&Rect::chunk(self.chunk)) {
+            return Ok(Right::None);
+        }
+        if self.terms.is_none() || built.what() == Building::Stall {
+            return Err(No::NotOwner);
+        }
+        self.right(Act::Demolish, raze.key.as_ref(), cx.world)
+    }
+
+    pub(crate) fn has_building_of_others(&self, player: u64) -> bool {
+        let here = Rect::chunk(self.chunk);
+        self.lots.iter().any(|lot| lot.built.owner != player && lot.plan.overlaps(&here))
     }
 
     fn raise(&mut self, built: &BuildingRaised) {
         let middle = Point::new(built.x, built.y);
         if let Some(plan) = Rect::plan(built.what(), middle, built.rotation) {
-            self.lots.push(Lot { built: *built, plan });
+            let door = Rect::before_door(built.what(), middle, built.rotation);
+            self.lots.push(Lot { built: *built, plan, door });
         }
         self.next_index = self.next_index.max(built.index.saturating_add(1));
     }
@@ -244,7 +314,8 @@ impl Stored for Land {
         let nature = if chunk.island == ISLAND { world.nature(chunk) } else { Vec::new() };
         let regrowths = state.regrowths.iter().map(|r| (r.thing, (r.left, r.since))).collect();
         let next_index = state.next_index.max(FIRST_INDEX);
-        let mut land = Self { chunk, nature, regrowths, lots: Vec::new(), next_index };
+        let LandState { terms, attended_at, .. } = state;
+        let mut land = Self { chunk, nature, regrowths, lots: Vec::new(), next_index, terms, attended_at };
         state.buildings.iter().for_each(|built| land.raise(built));
         land
     }
@@ -259,6 +330,8 @@ impl Stored for Land {
             next_index: self.next_index,
             buildings: self.lots.iter().map(|lot| lot.built).collect(),
             regrowths: self.regrowths.iter().map(regrowth).collect(),
+            terms: self.terms.clone(),
+            attended_at: self.attended_at,
         }
     }
 }
@@ -271,9 +344,12 @@ impl Asked for Land {
         cx: &mut Context<'_, Self>,
     ) -> Result<(Done<Self>, LandReply), Refusal> {
         let answer = match ask {
-            Command::Take(take) => self.decide_take(&take, by, cx.now),
-            Command::Raise(raise) => self.decide_raise(&raise, by, cx.now),
-            Command::Raze(raze) => self.decide_raze(&raze, by, cx.now),
+            Command::Take(take) => self.decide_take(&take, by, cx),
+            Command::Raise(raise) => self.decide_raise(&raise, by, cx),
+            Command::Raze(raze) => self.decide_raze(&raze, by, cx),
+            Command::Claim(claim) => return self.claim(claim.terms, by, cx),
+            Command::Free(free) => return self.free(free.estate),
+            Command::Tell(terms) => return self.hear(terms, by),
         };
         Ok(answer?)
     }
@@ -285,9 +361,18 @@ impl Entity for Land {
             Event::Taken(taken) => {
                 let left = taken.grown.saturating_sub(taken.amount);
                 self.regrowths.insert(taken.thing, (left, taken.at));
+                self.attended_at = if taken.attends { taken.at } else { self.attended_at };
             }
-            Event::Raised(built) => self.raise(built),
-            Event::Razed(razed) => self.raze(razed),
+            Event::Raised(built) => {
+                self.attended_at = self.attended_at.max(built.attends_at);
+                self.raise(built);
+            }
+            Event::Razed(razed) => {
+                self.attended_at = if razed.attends { razed.at } else { self.attended_at };
+                self.raze(razed);
+            }
+            Event::Terms(terms) => self.terms = Some(terms.clone()),
+            Event::Freed(_) => (self.terms, self.attended_at) = (None, 0),
         }
     }
 
@@ -297,8 +382,9 @@ impl Entity for Land {
         let public = LandPublic {
             things: free.map(|thing| self.show_thing(thing, at.0)).collect(),
             buildings: listed.map(|lot| self.show_building(&lot.built)).collect(),
+            terms: self.terms.clone(),
         };
-        let is_empty = public.things.is_empty() && public.buildings.is_empty();
+        let is_empty = public.things.is_empty() && public.buildings.is_empty() && public.terms.is_none();
         (!is_empty).then_some(public)
     }
 

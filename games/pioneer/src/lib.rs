@@ -8,6 +8,7 @@ mod addresses;
 mod bots;
 mod catalogue;
 mod creatures;
+mod estate;
 mod friends;
 mod geometry;
 mod gifts;
@@ -40,6 +41,10 @@ pub use addresses::Address;
 pub use bots::Minds;
 pub use catalogue::{COLOURS, CRAFT_COUNT_MAX, SLOTS_MAX};
 pub use creatures::{Herd, RABBIT, SHEEP};
+pub use estate::{
+    CLAIM_CHUNKS_MAX, COMMONS_MM, DEEDS_MAX, DOOR_MM, ESTATE_CHUNKS_MAX, ESTATE_LIFE_MS, ESTATE_WARNING_MS,
+    Estate, WAY_MM,
+};
 pub use friends::{BLOCKED_MAX, FRIENDS_MAX, REQUESTS_MAX};
 pub use gifts::{GIVE_PLAYERS_MAX, GIVE_REACH_MM};
 pub use guild::{CHEST_SLOTS_MAX, DISSOLVED_MAX, Guild, INVITATIONS_MAX, INVITED_MAX, LOG_MAX, MEMBERS_MAX};
@@ -68,7 +73,7 @@ pub fn rules(seed: u64) -> Rules {
 
 fn rules_of(island: &Arc<Island>) -> Rules {
     let rules = Rules::shared("pioneer", Arc::clone(island)).with::<Player>().with::<Land>();
-    let rules = rules.with::<Mailbox>().with::<Address>().with::<Stall>().with::<Guild>();
+    let rules = rules.with::<Mailbox>().with::<Address>().with::<Stall>().with::<Guild>().with::<Estate>();
     let rules = rules.names(NAME_CHARS_MIN, NAME_CHARS_MAX, names::sentence());
     rules.welcome(&describe(island)).schema(include_str!("../proto/pioneer.proto"))
 }
@@ -107,6 +112,15 @@ pub fn describe(island: &Island) -> schema::World {
         guild_price: guild::price(island),
         guild_members_max: MEMBERS_MAX as u32,
         chest_slots_max: CHEST_SLOTS_MAX,
+        estate_price: estate::price(island),
+        claim_chunks_max: CLAIM_CHUNKS_MAX as u32,
+        estate_chunks_max: ESTATE_CHUNKS_MAX as u32,
+        deeds_max: DEEDS_MAX as u32,
+        estate_life_ms: island.estate_life_ms(),
+        estate_warning_ms: island.estate_warning_ms(),
+        commons_mm: island.commons_mm(),
+        way_mm: WAY_MM as u32,
+        door_mm: DOOR_MM as u32,
         colours: COLOURS,
     }
 }

@@ -102,6 +102,9 @@ impl Mailbox {
         if letter.back {
             return Err(No::CameBack.into());
         }
+        if letter.from.as_ref().is_none_or(|from| from.id == 0) {
+            return Err(No::NoSender.into());
+        }
         let stays = cx.world.planted(Mistake::LetterReturnedTwice);
         Ok((if stays { Done::new() } else { goes(letter) }, answer(letter)))
     }

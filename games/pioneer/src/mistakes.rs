@@ -31,11 +31,19 @@ pub enum Mistake {
     UniqueCopied,
     /// A unique thing comes out of a letter with another id.
     IdChanged,
+    /// Land that belongs to an estate can be claimed for another one.
+    TwoOwners,
+    /// Who loses an estate that nobody attends keeps the deed.
+    LapsedStillHeld,
+    /// Anybody may build on the land of an estate.
+    BuiltWithoutRight,
+    /// Who sells an estate keeps the deed.
+    DeedSoldTwice,
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::EscrowTwice,
         Self::OldVersionBelieved,
         Self::OneSidedFriends,
@@ -49,10 +57,14 @@ impl Mistake {
         Self::OldNameKept,
         Self::UniqueCopied,
         Self::IdChanged,
+        Self::TwoOwners,
+        Self::LapsedStillHeld,
+        Self::BuiltWithoutRight,
+        Self::DeedSoldTwice,
     ];
     /// Their names, and what each breaks.
     #[cfg(feature = "sim")]
-    pub(crate) const WORDS: [(&'static str, &'static str); 13] = [
+    pub(crate) const WORDS: [(&'static str, &'static str); 17] = [
         ("escrow-twice", "Who leaves a trade gets back twice what it had offered: G4."),
         (
             "old-version-believed",
@@ -69,6 +81,10 @@ impl Mistake {
         ("old-name-kept", "An old name is never released: the game's own."),
         ("unique-copied", "Who gives a unique thing away keeps it, and loses another one: G4 of each id."),
         ("id-changed", "A unique thing comes out of a letter with another id: G4 of each id."),
+        ("two-owners", "Land that belongs to an estate can be claimed for another one: the game's own."),
+        ("lapsed-still-held", "Who loses an estate that nobody attends keeps the deed: the game's own."),
+        ("built-without-right", "Anybody may build on the land of an estate: the game's own."),
+        ("deed-sold-twice", "Who sells an estate keeps the deed: the game's own."),
     ];
 
     #[cfg(feature = "planted")]

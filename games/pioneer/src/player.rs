@@ -8,6 +8,7 @@ use gundo::{
 };
 
 use crate::catalogue::{COLOURS, CRAFT_COUNT_MAX, plan, recipe, stacks, takes};
+use crate::estate::may_demolish;
 use crate::friends::Circle;
 use crate::geometry::{ISLAND, Rect};
 use crate::guild::Belonging;
@@ -47,6 +48,8 @@ const MAIL: Pace = Pace::new("mail", 10, 20_000);
 const GUILD: Pace = Pace::new("guild", 8, 8_000);
 /// How often somebody may use a guild's chest: 64 members together stay below what one entity can do.
 const CHEST: Pace = Pace::new("chest", 8, 8_000);
+/// How often somebody may do something about an estate: much of it asks many chunks.
+const ESTATE: Pace = Pace::new("estate", 6, 6_000);
 /// Namespace of players' names.
 pub(crate) const NAMES: &str = "player";
 
@@ -70,13 +73,16 @@ pub struct Player {
     pub(crate) belonging: Belonging,
     /// With the names that it keeps.
     pub(crate) naming: Naming,
+    /// Its estates, the oldest first.
+    pub(crate) deeds: Vec<u64>,
 }
 
 impl Player {
-    fn gather(&self, gather: Gather, body: &Body) -> Result<Decision<Self>, No> {
+    fn gather(&self, gather: Gather, body: &Body, cx: &Context<'_, Self>) -> Result<Decision<Self>, No> {
         let chunk = chunk_within(gather.chunk, body, GATHER_REACH_MM)?;
         let owned = [Item::Axe, Item::Pickaxe].into_iter().filter(|tool| self.items.count(*tool) > 0);
-        let take = Take { thing: gather.thing, tools: owned.map(i32::from).collect() };
+        let (tools, key) = (owned.map(i32::from).collect(), self.key(&[chunk], cx));
+        let take = Take { thing: gather.thing, tools, key };
         let land = Ask::of::<Land>(chunk, &land_command::Command::Take(take));
         Ok(land.then(move |me: &Self, answer, cx| {
             Ok(me.listed(cx.id.id, move |me: &Self| me.gathered(&gather, &answer))?)
@@ -118,10 +124,15 @@ impl Player {
         {
             return Err(No::SomeoneThere);
         }
+        if cx.world.is_on_way(&ground) {
+            return Err(No::OnWay);
+        }
         let entity = if build.what() == Building::Stall { cx.random() } else { 0 };
         let Build { what, rotation, .. } = build;
-        let raise = Raise { what, x: middle.x, y: middle.y, rotation, entity };
-        let land = Ask::each::<Land>(chunks_for(middle, &ground), &land_command::Command::Raise(raise));
+        let chunks = chunks_for(build.what(), middle, rotation);
+        let (Point { x, y }, key) = (middle, self.key(&chunks, cx));
+        let raise = Raise { what, x, y, rotation, entity, key };
+        let land = Ask::each::<Land>(chunks, &land_command::Command::Raise(raise));
         Ok(land.then(move |me: &Self, answers, cx| {
             let (answer, spent) = (*first(&answers)?, spent.clone());
             let built = move |me: &Self| me.built((what, entity), middle, &spent, &answer);
@@ -159,16 +170,17 @@ impl Player {
         let land: LandPublic = cx.look::<Land>(chunk).ok_or(No::NothingThere)?;
         let thing = demolish.thing;
         let built = land.buildings.iter().find(|b| b.index == thing).ok_or(No::NothingThere)?;
-        if built.owner != cx.id.id {
+        let middle = place(chunk, built);
+        let chunks = chunks_for(built.what(), middle, built.rotation);
+        let key = self.key(&chunks, cx);
+        if built.owner != cx.id.id && !may_demolish(land.terms.as_ref(), built, key.as_ref()) {
             return Err(No::NotOwner);
         }
-        let middle = place(chunk, built);
         if !body.at.within(middle, BUILD_REACH_MM) {
             return Err(No::TooFar);
         }
-        let ground = Rect::plan(built.what(), middle, built.rotation).ok_or(No::Unclear)?;
-        let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y });
-        let land = Ask::each::<Land>(chunks_for(middle, &ground), &raze);
+        let raze = land_command::Command::Raze(Raze { x: middle.x, y: middle.y, key });
+        let land = Ask::each::<Land>(chunks, &raze);
         Ok(land.then(move |me: &Self, answers, _| {
             let answer = *first(&answers)?;
             let (stall, demolished) = (answer.entity, move |me: &Self| me.demolished(thing, &answer));
@@ -288,20 +300,20 @@ fn holds_building(island: &Island, ground: &Rect) -> bool {
 impl Stored for Player {
     fn load(_id: u64, _world: &Island, mut state: PlayerState) -> Self {
         let (circle, belonging) = (Circle::load(&state), Belonging::load(&mut state));
-        let PlayerState { name, colour, holds, items, whispers, trade, listed, naming, .. } = state;
+        let PlayerState { name, colour, holds, items, whispers, trade, listed, naming, deeds, .. } = state;
         let (items, naming) = (Inventory::from_totals(&items), naming.unwrap_or_default());
-        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming }
+        Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming, deeds }
     }
 
     fn save(&self) -> PlayerState {
-        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming } =
+        let Self { name, colour, holds, items, whispers, circle, trade, listed, belonging, naming, deeds } =
             self.clone();
         let ([friends, asks_me, asked, blocked], items) = (circle.lists(), items.totals());
         let mine =
             PlayerState { name, colour, holds, items, whispers, trade, listed, ..PlayerState::default() };
         let Belonging { guild, invitations } = belonging;
         let naming = naming.saved();
-        PlayerState { friends, asks_me, asked, blocked, guild, invitations, naming, ..mine }
+        PlayerState { friends, asks_me, asked, blocked, guild, invitations, naming, deeds, ..mine }
     }
 }
 
@@ -335,6 +347,11 @@ impl gundo::Player for Player {
             | Command::SetGuildRole(_)
             | Command::DissolveGuild(_)
             | Command::RenameGuild(_) => Some(GUILD),
+            Command::ClaimLand(_)
+            | Command::ReleaseLand(_)
+            | Command::SetRights(_)
+            | Command::AttendEstate(_)
+            | Command::AbandonEstate(_) => Some(ESTATE),
             _ => None,
         }
     }
@@ -342,7 +359,7 @@ impl gundo::Player for Player {
     fn decide(&self, command: Command, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, Refusal> {
         let body = cx.here()?;
         let done = match command {
-            Command::Gather(gather) => return Ok(self.gather(gather, &body)?),
+            Command::Gather(gather) => return Ok(self.gather(gather, &body, cx)?),
             Command::Build(build) => return Ok(self.build(build, &body, cx)?),
             Command::Demolish(demolish) => return Ok(self.demolish(&demolish, &body, cx)?),
             Command::Give(give) => return Ok(self.give(give, cx)?),
@@ -365,6 +382,11 @@ impl gundo::Player for Player {
             | Command::DissolveGuild(_)
             | Command::RenameGuild(_)) => return self.in_guild(guild, cx),
             Command::Rename(rename) => return self.rename(&rename, cx),
+            estate @ (Command::ClaimLand(_)
+            | Command::ReleaseLand(_)
+            | Command::SetRights(_)
+            | Command::AttendEstate(_)
+            | Command::AbandonEstate(_)) => return self.of_estates(estate, &body, cx),
             Command::Unblock(unblock) => self.unblock(unblock.whom),
             Command::Craft(craft) => self.craft(&craft, cx),
             Command::Say(say) => return Ok(Self::say(&say)?.into()),
@@ -384,7 +406,8 @@ impl gundo::Player for Player {
         let Belonging { guild, invitations } = belonging.clone();
         let mine = PlayerPrivate { slots, name, colour, holds, trade, ..PlayerPrivate::default() };
         let (old_names, renamed_at) = (naming.old_names(), naming.changed_at);
-        let mine = PlayerPrivate { old_names, renamed_at, ..mine };
+        let deeds = self.deeds.clone();
+        let mine = PlayerPrivate { old_names, renamed_at, deeds, ..mine };
         PlayerPrivate { friends, asks_me, asked, blocked, guild, invitations, ..mine }
     }
 
@@ -430,6 +453,7 @@ impl Asked for Player {
             Wish::GuildInvite(ask) => self.answer_guild_invite(ask, by, cx),
             Wish::GuildEnd(ask) => self.answer_guild_end(ask, by, cx),
             Wish::GuildRole(ask) => self.answer_guild_role(ask, by, cx),
+            Wish::EstateLapse(_) => self.answer_lapse(by.id.id, cx),
         }
     }
 }
@@ -468,6 +492,7 @@ impl Entity for Player {
             Event::TradeDone(fact) => {
                 self.trade = None;
                 self.exchange(&[], &fact.gained);
+                self.on_deeds_traded(&fact.deeds_spent, &fact.deeds_gained);
             }
             Event::TradeLeft(fact) => {
                 self.trade = None;
@@ -488,6 +513,7 @@ impl Entity for Player {
             Event::NameChanged(_) | Event::NameFreed(_) | Event::PersonRenamed(_) | Event::GuildNamed(_) => {
                 self.on_name(event)
             }
+            Event::LandClaimed(_) | Event::DeedLost(_) => self.on_estate(event),
             Event::Painted(fact) => {
                 self.colour = fact.colour;
                 self.exchange(fact.spent.as_slice(), &[]);

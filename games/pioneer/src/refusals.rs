@@ -125,6 +125,42 @@ refusals! {
     SameName "same_name" "That is the name already."
     /// The name was changed less than the pace ago.
     RenamedLately "renamed_lately" "That name is still new. It can be changed again in some days."
+    /// More chunks than one claim or release can have.
+    ClaimLarge "claim_large" "That is too much land at once."
+    /// The chunks do not lie side by side, or those that are left would not.
+    NotConnected "not_connected" "The land of an estate lies side by side."
+    /// Land at the village.
+    Commons "commons" "The land around the village belongs to everybody."
+    /// Nobody can stand in that chunk.
+    NoFooting "no_footing" "Nobody can stand there."
+    /// The chunk belongs to an estate already.
+    Claimed "claimed" "That land belongs to somebody already."
+    /// Another player's building stands there.
+    OthersBuilding "others_building" "Somebody has built there."
+    /// The estate has as many chunks as it can have.
+    EstateFull "estate_full" "An estate cannot be larger."
+    /// The player has as many estates as one can have.
+    DeedsFull "deeds_full" "You have as many estates as one can have."
+    /// The other one has as many estates as one can have.
+    TheirDeedsFull "their_deeds_full" "They have as many estates as one can have."
+    /// The player does not own that estate (any more).
+    NoDeed "no_deed" "That estate is not yours."
+    /// The chunk to release is not part of the estate.
+    NotInEstate "not_in_estate" "That land is not part of your estate."
+    /// The player offers the estate in a trade.
+    DeedOffered "deed_offered" "You offer that estate in a trade. Take it back first."
+    /// Others have rights on the estate that is to be sold.
+    EstateOpen "estate_open" "Others may do things on that estate. Close it before you sell it."
+    /// Some land of the estate that is to be sold has not heard of its new rights yet.
+    EstateSettling "estate_settling" "That estate has just changed. Try again in a moment."
+    /// The land belongs to somebody who does not allow that.
+    TheirLand "their_land" "This land belongs to somebody who does not allow that."
+    /// The ground is on a way from the village to the sea.
+    OnWay "on_way" "This way stays free: newcomers walk here."
+    /// The ground is before the door of another one's hut.
+    BeforeDoor "before_door" "That would stand before somebody's door."
+    /// The letter has no sender that could get it back.
+    NoSender "no_sender" "Nobody has sent that."
     /// Water or cliff under a building.
     BadGround "bad_ground" "The ground does not hold here. Build on dry, level land."
     /// Another building or something that grows is in the way of a building.

@@ -1,5 +1,6 @@
 //! Pioneer in the simulator: its goods, where they come from and where they go.
 
+mod estates;
 mod guilds;
 mod things;
 
@@ -191,7 +192,7 @@ impl Game for Simulated {
     }
 
     /// Names are unique and in the table of names, two players agree on what is between them, trades exchange what was confirmed, guilds and their members agree,
-    /// no two buildings share an index in a chunk, and each unique thing is in one place.
+    /// estates, their owners and their land do, no two buildings share an index in a chunk, and each unique thing is in one place.
     fn check(&self, facts: &Facts<'_>) -> Result<(), String> {
         let mut names = BTreeSet::new();
         let mut players = BTreeMap::new();
@@ -212,6 +213,7 @@ impl Game for Simulated {
         naming::check_players(facts, &players)?;
         guilds::check(facts, &players)?;
         things::check(facts)?;
+        estates::check(facts, &players)?;
         for (id, state) in facts.states(Land::KIND) {
             let mut indices = BTreeSet::new();
             for built in LandState::decode(state).map_err(|e| e.to_string())?.buildings {
@@ -353,6 +355,8 @@ fn player_flows(event: Option<player_event::Event>, flows: &mut Flows) {
             take(flows, &bought.gained);
         }
         Some(Event::GuildEntered(entered)) => destroy(flows, &entered.spent),
+        Some(Event::LandClaimed(claimed)) => destroy(flows, &claimed.spent),
+        Some(Event::DeedLost(_)) => {}
         Some(Event::ChestServed(served)) => guilds::served(&served, flows),
         Some(Event::GuildExited(_) | Event::GuildRoleChanged(_)) => {}
         Some(Event::GuildInvitationCame(_) | Event::GuildInvitationEnded(_)) => {}
@@ -384,6 +388,6 @@ fn land_flows(
             let gone = buildings.iter().find(|b| (b.x, b.y) == (razed.x, razed.y) && b.index > 0);
             gone.iter().for_each(|b| flows.give(building(b.what), 1));
         }
-        Some(Event::Raised(_)) | None => {}
+        Some(Event::Raised(_) | Event::Terms(_) | Event::Freed(_)) | None => {}
     }
 }

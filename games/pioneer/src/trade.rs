@@ -27,6 +27,7 @@
 
 use gundo::{Actor, Answered, Ask, Context, Decision, Done};
 
+use crate::estate::deeds_spent;
 use crate::friends::name_of;
 use crate::gifts::is_next_to;
 use crate::inventory::{all_shown, is_twice};
@@ -49,6 +50,7 @@ impl Trade {
 
     pub(crate) fn on_changed(&mut self, fact: &TradeChanged) {
         *(if fact.mine { &mut self.mine } else { &mut self.theirs }) = all_shown(&fact.stacks);
+        *(if fact.mine { &mut self.my_deeds } else { &mut self.their_deeds }) = fact.deeds.clone();
         self.version = fact.version;
         (self.confirmed, self.they_confirmed) = (false, false);
     }
@@ -97,13 +99,14 @@ impl Player {
     // ---- offers --------------------------------------------------------------------------------------------------
 
     pub(crate) fn offer(&self, offer: Offer, cx: &mut Context<'_, Self>) -> Result<Decision<Self>, No> {
-        let Offer { trade: id, stacks } = offer;
+        let Offer { trade: id, stacks, deeds } = offer;
         let trade = self.trade_of(id).ok_or(No::NoTrade)?;
         let is_stack = |stack: &Stack| stack.count > 0 && stack.item() != Item::None;
         let fits = stacks.len() <= OFFER_STACKS_MAX && stacks.iter().all(is_stack);
         if !fits || is_twice(&stacks) {
             return Err(No::Unclear);
         }
+        self.has_deeds(&deeds)?;
         let mut whole = self.items.clone();
         whole.gain(&trade.mine);
         let stacks = whole.named(&stacks, || cx.random())?;
@@ -111,11 +114,12 @@ impl Player {
             return Err(No::MissingItems);
         }
         let version = trade.version + 1;
-        let seen = AskSeeOffer { trade: id, version, stacks: all_shown(&stacks) };
+        let seen = AskSeeOffer { trade: id, version, stacks: all_shown(&stacks), deeds: deeds.clone() };
         let ask = Ask::of::<Self>(trade.partner(), &Wish::SeeOffer(seen));
         Ok(ask.then(move |_: &Self, _: PlayerAnswer, _| {
-            let changed = TradeChanged { mine: true, stacks: stacks.clone(), version };
-            Ok(Done::new().event(&Event::TradeChanged(changed)))
+            let changed = TradeChanged { mine: true, stacks: stacks.clone(), version, deeds: deeds.clone() };
+            let changed = Event::TradeChanged(changed);
+            Ok(Self::offers_deeds(deeds.clone(), move || Done::new().event(&changed)))
         }))
     }
 
@@ -125,7 +129,7 @@ impl Player {
         by: &Actor,
         cx: &Context<'_, Self>,
     ) -> Answered<Self> {
-        let AskSeeOffer { trade, version, stacks } = ask;
+        let AskSeeOffer { trade, version, stacks, deeds } = ask;
         let trade = self.trade_of(trade).ok_or(No::TradeOver)?;
         if !is_next_to(cx.world, by.body, cx.body) {
             return Err(No::TooFar.into());
@@ -133,7 +137,7 @@ impl Player {
         if trade.version + 1 != version {
             return Err(No::TradeChanged.into());
         }
-        let changed = TradeChanged { mine: false, stacks, version };
+        let changed = TradeChanged { mine: false, stacks, version, deeds };
         Ok((Done::new().event(&Event::TradeChanged(changed)), PlayerAnswer::default()))
     }
 
@@ -148,27 +152,33 @@ impl Player {
         if trade.confirmed {
             return Err(No::AlreadyConfirmed);
         }
-        if trade.mine.is_empty() && trade.theirs.is_empty() {
+        let no_deeds = trade.my_deeds.is_empty() && trade.their_deeds.is_empty();
+        if trade.mine.is_empty() && trade.theirs.is_empty() && no_deeds {
             return Err(No::NothingOffered);
         }
         let with = trade.partner();
-        let ask = AskConfirm { trade: id, version: trade.version, stacks: trade.mine.clone() };
+        let (stacks, deeds) = (trade.mine.clone(), trade.my_deeds.clone());
+        let ask = AskConfirm { trade: id, version: trade.version, stacks, deeds };
         Ok(Ask::of::<Self>(with, &Wish::Confirm(ask)).then(move |me: &Self, answer: PlayerAnswer, cx| {
             if !answer.both {
-                return Ok(Done::new().event(&Event::TradeConfirmed(TradeConfirmed { mine: true })));
+                return Ok(Done::new().event(&Event::TradeConfirmed(TradeConfirmed { mine: true })).into());
             }
-            let trade = me.trade_of(id).filter(|trade| trade.theirs == answer.stacks);
-            let trade = trade.ok_or(No::TradeChanged)?;
+            let same = |trade: &&Trade| trade.theirs == answer.stacks && trade.their_deeds == answer.deeds;
+            let trade = me.trade_of(id).filter(same).ok_or(No::TradeChanged)?;
             if !me.items.can_exchange(&[], &trade.theirs) {
                 return Err(No::InventoryFull.into());
+            }
+            if !me.has_room_for_deeds(trade) {
+                return Err(No::DeedsFull.into());
             }
             let reply = PlayerReply {
                 gained: trade.theirs.clone(),
                 spent: trade.mine.clone(),
                 ..PlayerReply::default()
             };
-            let told = me.news(cx.id, News::TradeDone);
-            Ok(Done::new().event(&exchanged(trade, version)).reply(&reply).tell::<Self>(with, &told))
+            let (told, exchanged) = (me.news(cx.id, News::TradeDone), exchanged(trade, version, cx));
+            let done = move || Done::new().event(&exchanged).reply(&reply).tell::<Self>(with, &told);
+            Ok(me.sells_deeds(trade, done, cx))
         }))
     }
 
@@ -182,7 +192,7 @@ impl Player {
         if !is_next_to(cx.world, by.body, cx.body) {
             return Err(No::TooFar.into());
         }
-        if trade.version != ask.version || trade.theirs != ask.stacks {
+        if trade.version != ask.version || trade.theirs != ask.stacks || trade.their_deeds != ask.deeds {
             return Err(No::TradeChanged.into());
         }
         if !trade.confirmed {
@@ -192,8 +202,12 @@ impl Player {
         if !self.items.can_exchange(&[], &trade.theirs) {
             return Err(No::NoRoom.into());
         }
-        let answer = PlayerAnswer { both: true, stacks: trade.mine.clone(), ..PlayerAnswer::default() };
-        Ok((Done::new().event(&exchanged(trade, ask.version)), answer))
+        if !self.has_room_for_deeds(trade) {
+            return Err(No::TheirDeedsFull.into());
+        }
+        let (stacks, deeds) = (trade.mine.clone(), trade.my_deeds.clone());
+        let answer = PlayerAnswer { both: true, stacks, deeds, ..PlayerAnswer::default() };
+        Ok((Done::new().event(&exchanged(trade, ask.version, cx)), answer))
     }
 
     // ---- leave ---------------------------------------------------------------------------------------------------
@@ -251,12 +265,14 @@ impl Player {
 }
 
 /// `confirmed`: the version that the second confirmation named.
-fn exchanged(trade: &Trade, confirmed: u64) -> Event {
+fn exchanged(trade: &Trade, confirmed: u64, cx: &Context<'_, Player>) -> Event {
     Event::TradeDone(TradeDone {
         spent: trade.mine.clone(),
         gained: trade.theirs.clone(),
         with: trade.partner(),
         version: trade.version,
         confirmed,
+        deeds_spent: deeds_spent(trade, cx),
+        deeds_gained: trade.their_deeds.clone(),
     })
 }

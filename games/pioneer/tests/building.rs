@@ -86,7 +86,7 @@ fn the_land_itself_knows_the_owner() {
     town.stand(ada, beside(middle));
     town.build(ada, Building::Hut, middle, 1).expect("free meadow");
     let chunk = ChunkId::of(0, middle);
-    let raze = |x: i32| land_command::Command::Raze(Raze { x, y: middle.y });
+    let raze = |x: i32| land_command::Command::Raze(Raze { x, y: middle.y, key: None });
     assert_eq!(no(town.ask_land(bob, chunk, &raze(middle.x))), "not_owner");
     assert_eq!(no(town.ask_land(ada, chunk, &raze(middle.x + 10))), "nothing_there");
     town.ask_land(ada, chunk, &raze(middle.x)).expect("her own");
@@ -110,7 +110,8 @@ fn demolishing_with_full_bags_is_refused() {
 #[test]
 fn fences_meet_at_corners_and_bar_the_way() {
     let (mut town, ada) = ada_the_builder();
-    let v = town.island.village();
+    let village = town.island.village();
+    let v = Point::new(village.x + 8_000, village.y + 8_000);
     town.stand(ada, Point::new(v.x, v.y + 1_000));
     // A pen of four fences, 3 m each, around (v.x, v.y - 2,500).
     let (top, bottom) = (v.y - 4_000, v.y - 1_000);
@@ -200,14 +201,16 @@ fn things_are_in_the_way_until_they_are_gathered() {
 fn a_chunk_holds_only_so_many_buildings() {
     let (mut town, ada) = ada_the_builder();
     let v = town.island.village();
-    let corner = ChunkId::of(0, v).corner();
+    // Between the ways to the north and to the east.
+    let chunk = ChunkId::of(0, Point::new(v.x + 8_000, v.y - 8_000));
+    let corner = chunk.corner();
     let mut built = 0;
     let mut last = Ok(Default::default());
-    // Fences in rows 500 mm apart, in the part of the village's chunk that lies in the clearing.
+    // Fences in rows 500 mm apart, in the part of a chunk at the village that lies in the clearing.
     for k in 0..200 {
-        let at = Point::new(v.x - 6_000 + k % 5 * 3_000, v.y - 12_000 + k / 5 * 500);
+        let at = Point::new(v.x + 2_820 + k % 5 * 3_000, v.y - 17_000 + k / 5 * 500);
         let inside = (corner.x + 2_000..corner.x + 28_000).contains(&at.x) && at.y > corner.y + 1_500;
-        if !inside || at.y > corner.y + 28_000 {
+        if !inside || at.y > (corner.y + 28_000).min(v.y - 1_700) {
             continue;
         }
         town.stand(ada, Point::new(at.x, at.y + 5_000));
@@ -219,7 +222,7 @@ fn a_chunk_holds_only_so_many_buildings() {
         built += 1;
     }
     assert_eq!((built, no(last)), (LOTS_MAX, "land_full".to_owned()));
-    let public = town.land(ChunkId::of(0, v));
+    let public = town.land(chunk);
     assert!(gundo::Message::encoded_len(&public) < 8 * 1024, "well within the engine's limit");
 }
 

@@ -160,7 +160,7 @@ fn play(town: &mut Town, players: &[EntityId], step: &Step) {
                     1 => Command::LeaveTrade(LeaveTrade { trade: trade.id, alone: count == 0 }),
                     2 => Command::BeginTrade(BeginTrade { with: next.id }),
                     3..=5 => Command::Confirm(Confirm { trade: trade.id, version: trade.version }),
-                    _ => Command::Offer(Offer { trade: trade.id, stacks: vec![stack] }),
+                    _ => Command::Offer(Offer { trade: trade.id, stacks: vec![stack], deeds: Vec::new() }),
                 },
             )
             .err()

@@ -73,7 +73,7 @@ fn begin(town: &mut Town, ada: EntityId, bob: EntityId) -> u64 {
 }
 
 fn offer(town: &mut Town, who: EntityId, trade: u64, stacks: &[Stack]) -> Answer {
-    wish(town, who, Command::Offer(Offer { trade, stacks: stacks.to_vec() }))
+    wish(town, who, Command::Offer(Offer { trade, stacks: stacks.to_vec(), deeds: Vec::new() }))
 }
 
 fn some_axe(count: u32) -> Stack {

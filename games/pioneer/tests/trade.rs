@@ -36,7 +36,7 @@ fn trade(town: &mut Town, who: EntityId) -> Trade {
 fn offer(town: &mut Town, who: EntityId, stacks: &[Stack]) -> Answer {
     town.pass_ms(10_000);
     let id = town.own(who).trade.map_or(1, |trade| trade.id);
-    town.wish(who, Command::Offer(Offer { trade: id, stacks: stacks.to_vec() }))
+    town.wish(who, Command::Offer(Offer { trade: id, stacks: stacks.to_vec(), deeds: Vec::new() }))
 }
 
 fn confirm(town: &mut Town, who: EntityId) -> Answer {

@@ -1,8 +1,9 @@
 /** Build mode: the chosen building, where its ghost stands, and whether it could stand there. */
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { overlaps, plan, type Rect } from "./plans.js";
+import { may } from "./rights.js";
 import { Biome } from "./terrain.js";
-import { KIND_PLAYER, type World } from "./world.js";
+import { KIND_PLAYER, type PlacedBuilding, type World } from "./world.js";
 
 /** Fences meet at multiples of this, mm. */
 const FENCE_MM = 3_000;
@@ -56,6 +57,8 @@ export class BuildMode {
         if (biome === Biome.Water || biome === Biome.Cliff) return "the ground does not hold";
       }
     }
+    const rule = this.rule(ground);
+    if (rule) return rule;
     for (const land of world.landsNear(x, y, 8_000)) {
       if (land.buildings.some((other) => overlaps(other.plan, ground))) return "something is in the way";
       for (const { thing, info, x: tx, y: ty } of land.things) {
@@ -74,6 +77,34 @@ export class BuildMode {
     }
     return undefined;
   }
+
+  /** Why nobody, or not this player, may build on this ground. */
+  private rule(ground: Rect): string | undefined {
+    const { world } = this;
+    const { description, own, client } = world;
+    if (!description) return undefined;
+    const { villageX, villageY, wayMm, doorMm } = description;
+    if ((ground.x0 < villageX + wayMm && ground.x1 > villageX - wayMm) || (ground.y0 < villageY + wayMm && ground.y1 > villageY - wayMm)) return "newcomers walk here";
+    const [x, y, size] = [(ground.x0 + ground.x1) / 2, (ground.y0 + ground.y1) / 2, client.picture.chunkMm];
+    for (const { chunk, terms, buildings } of world.landsNear(x, y, 8_000)) {
+      for (const building of buildings) {
+        const door = building.built.owner === client.me?.id ? undefined : beforeDoor(building, doorMm);
+        if (door && overlaps(door, ground)) return "that is before somebody's door";
+      }
+      const here = { x0: chunk.x * size, y0: chunk.y * size, x1: (chunk.x + 1) * size, y1: (chunk.y + 1) * size };
+      if (terms && overlaps(here, ground) && !may(own, terms, "build")) return `${terms.owner?.name ?? "somebody"}'s land`;
+    }
+    return undefined;
+  }
+}
+
+/** The ground before the door of a hut, mm: the server's rule. */
+function beforeDoor(building: PlacedBuilding, doorMm: number): Rect | undefined {
+  if (building.built.what !== Building.HUT) return undefined;
+  const { plan: hut, built } = building;
+  const x = building.x + ([0, -1_080, 0, 1_080][built.rotation % 4] ?? 0);
+  const [y0, y1] = built.rotation % 4 === 2 ? [hut.y0 - doorMm, hut.y0] : [hut.y1, hut.y1 + doorMm];
+  return { x0: x - 700, x1: x + 700, y0, y1 };
 }
 
 function snap(what: Building, rotation: number, x: number, y: number): [number, number] {

@@ -31,6 +31,10 @@ export interface Hooks {
   buildings(): { cx: number; cy: number; index: number; what: Building; owner: string; entity: string; x: number; y: number }[];
   /** The node that owns each chunk's land, for every chunk in sight. */
   lands(): { cx: number; cy: number; publisher: number }[];
+  /** Where everybody comes ashore, and how far the land around is everybody's. */
+  village(): { x: number; y: number; commonsMm: number };
+  /** The estate that a chunk in sight belongs to, and its own estates; as numbers in hex. */
+  estates(): { lands: { cx: number; cy: number; estate: string }[]; own: string[] };
   /** Everything that players in sight are saying. */
   bubbles(): { key: string; text: string }[];
   /** What the player carries. */
@@ -100,6 +104,11 @@ export function installHooks(world: World, walker: Walker, changes: Changes, pic
     buildings: () =>
       [...world.lands.values()].flatMap((land) => land.buildings.map(({ built, x, y }) => ({ cx: land.chunk.x, cy: land.chunk.y, index: built.index, what: built.what, owner: built.owner.toString(16), entity: built.entity.toString(16), x, y }))),
     lands: () => [...world.lands.values()].map(({ chunk, entity }) => ({ cx: chunk.x, cy: chunk.y, publisher: entity.publisher })),
+    village: () => ({ x: world.description?.villageX ?? 0, y: world.description?.villageY ?? 0, commonsMm: world.description?.commonsMm ?? 0 }),
+    estates: () => ({
+      lands: [...world.lands.values()].flatMap(({ chunk, terms }) => (terms ? [{ cx: chunk.x, cy: chunk.y, estate: terms.estate.toString(16) }] : [])),
+      own: world.own.deeds.map((estate) => estate.toString(16)),
+    }),
     bubbles,
     bag: () => world.own.slots.map(({ item, count, id }) => ({ item, count, id: id.toString(16) })),
     walkTo: (x, y) => (walker.goal = { x, y }),

@@ -86,6 +86,7 @@ const KEYS: [string[], string][] = [
   [["KeyC"], "craft"],
   [["KeyP"], "people"],
   [["KeyG"], "guild"],
+  [["KeyN"], "land"],
   [["KeyL"], "mail"],
   [["KeyT"], "stall"],
   [["Enter"], "chat"],

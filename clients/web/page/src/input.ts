@@ -10,6 +10,7 @@ export interface Actions {
   /** The stall next to the player. */
   stall(): void;
   guild(): void;
+  land(): void;
   rotate(): void;
   place(): void;
   demolish(): void;
@@ -109,6 +110,7 @@ export class Input {
       KeyL: actions.mail,
       KeyT: actions.stall,
       KeyG: actions.guild,
+      KeyN: actions.land,
       KeyR: actions.rotate,
       KeyV: actions.demolish,
       KeyX: actions.xray,

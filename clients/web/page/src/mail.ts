@@ -131,9 +131,10 @@ export class Mail extends Panel {
       const done = () => this.wishes.toast(`You took ${this.list(stacks)}.`);
       parts.push(this.button("take", stacks.length > 1 ? "Take all of it" : `Take ${this.list(stacks)}`, () => this.wishes.act(`take ${this.list(stacks)}`, { case: "takeFromLetter", value: { letter: number } }, done), "good"));
     }
-    if (!back && who) parts.push(this.button("answer", "Answer", () => this.go({ kind: "write", to: who })));
+    // The island itself gets no answers.
+    if (!back && who?.id) parts.push(this.button("answer", "Answer", () => this.go({ kind: "write", to: who })));
     const list = () => this.go({ kind: "list" });
-    if (!back) parts.push(this.button("return", "Send it back", () => this.wishes.act("send the letter back", { case: "returnLetter", value: { letter: number } }, list), "quiet"));
+    if (!back && who?.id) parts.push(this.button("return", "Send it back", () => this.wishes.act("send the letter back", { case: "returnLetter", value: { letter: number } }, list), "quiet"));
     if (stacks.length === 0) parts.push(this.button("delete", "Throw it away", () => this.wishes.act("throw the letter away", { case: "deleteLetter", value: { letter: number } }, list), "quiet"));
     if (letter.until > 0n) parts.push(h("p", {}, this.fate(letter)));
     return parts;

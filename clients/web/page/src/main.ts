@@ -5,6 +5,7 @@ import { BuildMode, type Ghost } from "./build.js";
 import { Camera } from "./camera.js";
 import { Changes } from "./changes.js";
 import { line } from "./doors.js";
+import { EstatePanel } from "./estate.js";
 import { Building, Stage } from "./gen/pioneer_pb.js";
 import { Ground } from "./ground.js";
 import { Guide } from "./guide.js";
@@ -68,7 +69,8 @@ const panelWishes = {
 const people: People = new People(world, { ...panelWishes, opened: () => makeRoom(people), write: (to) => mail.write(to) });
 const mail: Mail = new Mail(world, { ...panelWishes, opened: () => makeRoom(mail) });
 const stall: StallPanel = new StallPanel(world, { ...panelWishes, opened: () => makeRoom(stall) });
-const sides = [people, mail, stall];
+const estate: EstatePanel = new EstatePanel(world, { ...panelWishes, opened: () => makeRoom(estate) }, document.getElementById("landbutton") as HTMLButtonElement);
+const sides = [people, mail, stall, estate];
 
 /** One panel at a time is at the side; without one given, none. */
 function makeRoom(side?: (typeof sides)[number]): void {
@@ -84,6 +86,7 @@ const input = new Input(canvas, {
   mail: () => mail.toggle(),
   stall: () => stall.toggle(),
   guild: () => people.toggleGuild(),
+  land: () => estate.toggle(),
   rotate: () => mode.rotate(),
   place: () => place(),
   demolish: () => demolish(),
@@ -164,7 +167,7 @@ function place(): void {
 
 function demolish(): void {
   const building = world.ownBuildingInReach(walker.x, walker.y);
-  if (!building) return hud.toast("None of your buildings is within reach.", true);
+  if (!building) return hud.toast("Nothing that you may take down is within reach.", true);
   act(`take down ${world.buildingName(building.built.what)}`, () => world.demolish(building), (reply) => tell("got back", reply.gained));
 }
 
@@ -326,6 +329,7 @@ function picture(now: number): void {
     people.draw(now);
     mail.draw();
     stall.draw();
+    estate.draw();
   }
   if (!scene || !client.me) return;
   updateGhost();

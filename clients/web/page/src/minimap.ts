@@ -1,5 +1,6 @@
 /** The map in the corner: the island around the player, or all of it. */
 import type { Walker } from "@gundo/client";
+import { drawMapBorders } from "./borders.js";
 import { coatColour } from "./folk.js";
 import { MAP_SCALE } from "./ground.js";
 import { KIND_PLAYER, type World } from "./world.js";
@@ -72,6 +73,7 @@ export class Minimap {
     const village = world.description;
     if (village) house(c, (village.villageX - x0) * k, (village.villageY - y0) * k);
     const size = world.client.picture.chunkMm;
+    drawMapBorders(c, world, x0, y0, k);
     for (const land of world.lands.values()) {
       for (const building of land.buildings) dot(building.x, building.y, Math.max(1.4, (building.info.widthMm / 2) * k), "#7b4a2b");
     }

@@ -3,6 +3,7 @@
  * never read as HTML. It draws itself again only when what it shows has changed, and keeps the focus where it was.
  */
 import type { Entity } from "@gundo/client";
+import { Deeds } from "./deeds.js";
 import { playerSprite } from "./folk.js";
 import { Item, News, type Person, type PlayerReply, type PlayerTold, type Stack, type Trade } from "./gen/pioneer_pb.js";
 import { type GuildPage, Guilds } from "./guild.js";
@@ -58,6 +59,7 @@ export class People {
   private stuck = false;
   private readonly guilds: Guilds;
   private readonly renaming: Renaming;
+  private readonly deeds: Deeds;
 
   constructor(
     private readonly world: World,
@@ -70,6 +72,7 @@ export class People {
       button: (key, text, click, className) => this.button(key, text, click, className),
       done: () => void this.back(),
     });
+    this.deeds = new Deeds(world);
     this.guilds = new Guilds(world, wishes, {
       renaming: this.renaming,
       head: (title, deeper) => this.head(title, deeper),
@@ -123,6 +126,7 @@ export class People {
     if (this.box.contains(document.activeElement)) this.opener.focus();
     this.box.hidden = true;
     this.guilds.follow(false);
+    this.deeds.follow(undefined);
     this.opener.setAttribute("aria-expanded", "false");
     document.getElementById("hud")?.classList.remove("people");
   }
@@ -138,10 +142,11 @@ export class People {
     if (!this.isOpen) return;
     if (this.view.kind === "trade" && !own.trade && now - this.openedAt > BEGIN_MS) this.view = { kind: "list" };
     this.guilds.follow(this.view.kind === "guild");
+    this.deeds.follow(this.view.kind === "trade" ? own.trade : undefined);
     const version = own.trade?.version ?? 0n;
     if (version !== this.theirs.version) this.theirs = { version, at: now };
     const near = this.near();
-    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm), this.tag(person.id)]), this.guilds.state, this.view.kind === "name" && this.renaming.state, this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
+    const state = [this.view, own, near.map(({ person, mm }) => [person, this.reaches(mm), this.tag(person.id)]), this.guilds.state, this.deeds.state, this.view.kind === "name" && this.renaming.state, this.picked, this.stuck, now - this.theirs.at < FRESH_MS];
     const drawn = JSON.stringify(state, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
     if (drawn === this.drawn) return;
     this.drawn = drawn;
@@ -372,24 +377,27 @@ export class People {
     if (!trade) return [this.head("Trade", true), h("p", {}, "One moment …")];
     const name = trade.with?.name ?? "";
     const fresh = now - this.theirs.at < FRESH_MS;
-    const side = (title: string, stacks: readonly Stack[], confirmed: boolean, mine: boolean) => {
+    const button = (key: string, text: string, click: () => void) => this.button(key, text, click);
+    const side = (title: string, stacks: readonly Stack[], deeds: readonly bigint[], confirmed: boolean, mine: boolean) => {
+      const lines = this.deeds.lines(deeds, button, mine ? (id) => this.offerDeeds(trade, trade.myDeeds.filter((other) => other !== id)) : undefined);
       const takeBack = (stack: Some) => () => this.offer(trade, { ...stack, count: 0 });
       const tiles = stacks.map((stack) => this.tile(`${mine ? "mine" : "theirs"}${keyOf(stack)}`, stack, mine ? takeBack(stack) : undefined));
-      const box = h("div", { className: "tiles" }, ...(tiles.length > 0 ? tiles : [h("small", {}, "nothing yet")]));
+      const box = h("div", { className: "tiles" }, ...(tiles.length + lines.length > 0 ? [...tiles, ...lines] : [h("small", {}, "nothing yet")]));
       return h("section", { className: `${confirmed ? "confirmed" : ""} ${fresh && !mine ? "fresh" : ""}` }, h("h3", {}, title), box, h("small", {}, confirmed ? "✓ confirmed" : "not confirmed"));
     };
-    const nothing = trade.mine.length === 0 && trade.theirs.length === 0;
+    const nothing = [trade.mine, trade.theirs, trade.myDeeds, trade.theirDeeds].every((list) => list.length === 0);
     const confirm = this.button("confirm", trade.confirmed ? "Waiting …" : "Confirm", () => this.confirm(trade), "good");
     off(confirm, trade.confirmed || nothing || fresh);
     const full = trade.mine.length >= (this.world.description?.offerStacksMax ?? 0);
     const add = (some: Some) => this.offer(trade, { ...some, count: amount(some, trade.mine) + some.count });
     return [
       this.head(`Trade with ${name}`, true),
-      h("div", { className: "table" }, side("You offer", trade.mine, trade.confirmed, true), side(`${name} offers`, trade.theirs, trade.theyConfirmed, false)),
+      h("div", { className: "table" }, side("You offer", trade.mine, trade.myDeeds, trade.confirmed, true), side(`${name} offers`, trade.theirs, trade.theirDeeds, trade.theyConfirmed, false)),
       h("div", { className: "two" }, confirm, this.leaveButton(trade)),
       h("h3", {}, "Add from your bag"),
       ...(full && !(this.picked && trade.mine.some((stack) => isSame(stack, this.picked))) ? [h("p", {}, "More does not fit on the table.")] : []),
       ...this.picker("Offer", add),
+      ...this.deeds.offers(trade, button, (id) => this.offerDeeds(trade, [...trade.myDeeds, id])),
     ];
   }
 
@@ -407,7 +415,12 @@ export class People {
     const stacks: Some[] = [...rest];
     if (some.count > 0) stacks.splice(at < 0 ? rest.length : at, 0, some);
     const what = some.count > 0 ? `offer ${this.words(some)}` : `take back ${this.world.itemName(some.item)}`;
-    this.wishes.act(what, { case: "offer", value: { trade: trade.id, stacks } }, () => (this.picked = undefined), (code) => this.onRefused(trade, code));
+    this.wishes.act(what, { case: "offer", value: { trade: trade.id, stacks, deeds: trade.myDeeds } }, () => (this.picked = undefined), (code) => this.onRefused(trade, code));
+  }
+
+  /** Offers these estates, and the same things. */
+  private offerDeeds(trade: Trade, deeds: bigint[]): void {
+    this.wishes.act("change what estates you offer", { case: "offer", value: { trade: trade.id, stacks: trade.mine, deeds } }, undefined, (code) => this.onRefused(trade, code));
   }
 
   /** Confirms the version that is shown. */

@@ -2,6 +2,7 @@
  * One picture of the world: ground, water, everything that stands on it from north to south, light, and words over
  * heads. It draws only what is in view. Start with {@link Scene.draw}.
  */
+import { drawBorders, drawWays } from "./borders.js";
 import type { Body, Entity, Walker } from "@gundo/client";
 import type { Ghost } from "./build.js";
 import { buildingFoot, buildingSprite, drawFlame, flicker } from "./buildings.js";
@@ -62,6 +63,8 @@ export class Scene {
     this.effects.tick(now);
     c.globalAlpha = 1;
     this.drawGround(now);
+    drawWays(c, camera, this.world);
+    drawBorders(c, camera, this.world);
     if (this.xray.on) this.xray.drawGround(c);
     if (target) this.drawTarget(target, now);
     this.collect(now, worldMs);

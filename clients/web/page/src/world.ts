@@ -23,6 +23,7 @@ import {
   type PlayerReply,
   type PlayerSignal,
   type PlayerTold,
+  type Terms,
   type Thing,
   type ThingInfo,
   type What,
@@ -30,6 +31,7 @@ import {
   Stage,
 } from "./gen/pioneer_pb.js";
 import { contains, crosses, grown, plan, type Rect } from "./plans.js";
+import { may } from "./rights.js";
 import { Terrain } from "./terrain.js";
 
 /** Kinds of entities, as the game numbers them. */
@@ -70,6 +72,8 @@ export interface Land {
   readonly chunk: ChunkRef;
   readonly things: readonly PlacedThing[];
   readonly buildings: readonly PlacedBuilding[];
+  /** The estate that it belongs to. */
+  readonly terms: Terms | undefined;
 }
 
 /** The events of the world. */
@@ -184,6 +188,11 @@ export class World extends Emitter<WorldEvents> {
     }
   }
 
+  /** The land of a chunk, if it is in sight. */
+  landOf(cx: number, cy: number): Land | undefined {
+    return this.lands.get(chunkKey({ island: this.island, x: cx, y: cy }));
+  }
+
   /** The nearest thing within reach, those with something to gather first. */
   thingInReach(x: number, y: number): PlacedThing | undefined {
     const reach = this.description?.gatherReachMm ?? 0;
@@ -199,16 +208,19 @@ export class World extends Emitter<WorldEvents> {
     return best;
   }
 
-  /** The nearest of one's own buildings within reach. */
+  /** The nearest of one's own buildings within reach; without one, the nearest that one may take down by a right on its land. */
   ownBuildingInReach(x: number, y: number): PlacedBuilding | undefined {
     const reach = this.description?.buildReachMm ?? 0;
     let best: PlacedBuilding | undefined;
-    let bestDistance = reach;
+    let bestScore = Infinity;
     for (const land of this.landsNear(x, y, reach)) {
+      const byRight = land.terms !== undefined && may(this.own, land.terms, "demolish");
       for (const building of land.buildings) {
-        if (building.built.owner !== this.client.me?.id) continue;
+        const isOwn = building.built.owner === this.client.me?.id;
+        if (!isOwn && (!byRight || building.built.what === Building.STALL)) continue;
         const distance = Math.hypot(building.x - x, building.y - y);
-        if (distance <= bestDistance) [best, bestDistance] = [building, distance];
+        const score = distance + (isOwn ? 0 : reach);
+        if (distance <= reach && score < bestScore) [best, bestScore] = [building, score];
       }
     }
     return best;
@@ -282,11 +294,12 @@ export class World extends Emitter<WorldEvents> {
     const { chunkMm, unitMm } = this.client.picture;
     const key = chunkKey(chunk);
     const before = this.lands.get(key);
-    const { things, buildings } = fromBinary(LandPublicSchema, entity.public);
+    const { things, buildings, terms } = fromBinary(LandPublicSchema, entity.public);
     const place = (at: { x: number; y: number }) => ({ x: chunk.x * chunkMm + at.x * unitMm, y: chunk.y * chunkMm + at.y * unitMm });
     const land: Land = {
       entity,
       chunk,
+      terms,
       things: things.flatMap((thing) => {
         const info = this.thingInfos.get(thing.what);
         return info ? [{ chunk, thing, info, ...place(thing) }] : [];

@@ -292,7 +292,7 @@ impl Pioneer {
         }
         if trade.mine.is_empty() {
             let Some(stack) = self.one_of_mine(wishes) else { return };
-            let offer = Offer { trade: trade.id, stacks: vec![stack] };
+            let offer = Offer { trade: trade.id, stacks: vec![stack], deeds: Vec::new() };
             return self.deed(wishes, Deed::Other, Command::Offer(offer));
         }
         let fits = self.bag().fits(&[], &trade.theirs, SLOTS_MAX);

@@ -90,6 +90,32 @@ pub struct World {
     /// an old name is kept for so long before others may take it
     #[prost(uint64, tag = "101")]
     pub name_kept_ms: u64,
+    /// what each chunk of an estate costs
+    #[prost(message, repeated, tag = "70")]
+    pub estate_price: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// chunks of one claim, or of one release
+    #[prost(uint32, tag = "71")]
+    pub claim_chunks_max: u32,
+    #[prost(uint32, tag = "72")]
+    pub estate_chunks_max: u32,
+    /// estates of one player
+    #[prost(uint32, tag = "73")]
+    pub deeds_max: u32,
+    /// an estate that nobody attends for so long is free again
+    #[prost(uint64, tag = "74")]
+    pub estate_life_ms: u64,
+    /// its owner gets a letter so long before
+    #[prost(uint64, tag = "75")]
+    pub estate_warning_ms: u64,
+    /// chunks that come so close to the village cannot be claimed
+    #[prost(uint32, tag = "76")]
+    pub commons_mm: u32,
+    /// half the width of the four ways from the village to the sea: nothing is built on them
+    #[prost(uint32, tag = "77")]
+    pub way_mm: u32,
+    /// how far in front of another's hut nothing is built
+    #[prost(uint32, tag = "78")]
+    pub door_mm: u32,
 }
 /// The whole island as two fields of bytes, given at the corners of a square grid. Row by row from the north-west:
 /// corner (i, j) lies at x = i * cell_mm, y = j * cell_mm and its byte is \[j * corners + i\]. Between the corners both
@@ -269,6 +295,9 @@ pub struct PlayerPrivate {
     /// into guilds, the oldest first
     #[prost(message, repeated, tag = "41")]
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
+    /// its estates (kind 70), the oldest first; those that it offers in a trade too
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
     /// which it still keeps, the oldest first
     #[prost(message, repeated, tag = "100")]
     pub old_names: ::gundo::prost::alloc::vec::Vec<OldName>,
@@ -318,6 +347,11 @@ pub struct Trade {
     pub confirmed: bool,
     #[prost(bool, tag = "8")]
     pub they_confirmed: bool,
+    /// estates; while one offers a deed one can do nothing else about it
+    #[prost(fixed64, repeated, tag = "70")]
+    pub my_deeds: ::gundo::prost::alloc::vec::Vec<u64>,
+    #[prost(fixed64, repeated, tag = "71")]
+    pub their_deeds: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 /// Command.payload.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -325,7 +359,7 @@ pub struct Trade {
 pub struct PlayerCommand {
     #[prost(
         oneof = "player_command::Command",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 100, 101"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 100, 101, 70, 71, 72, 73, 74"
     )]
     pub command: ::core::option::Option<player_command::Command>,
 }
@@ -413,6 +447,16 @@ pub mod player_command {
         Rename(super::Rename),
         #[prost(message, tag = "101")]
         RenameGuild(super::RenameGuild),
+        #[prost(message, tag = "70")]
+        ClaimLand(super::ClaimLand),
+        #[prost(message, tag = "71")]
+        ReleaseLand(super::ReleaseLand),
+        #[prost(message, tag = "72")]
+        SetRights(super::SetRights),
+        #[prost(message, tag = "73")]
+        AttendEstate(super::AttendEstate),
+        #[prost(message, tag = "74")]
+        AbandonEstate(super::AbandonEstate),
     }
 }
 /// takes what has grown on a tree, rock or bush
@@ -542,6 +586,9 @@ pub struct Offer {
     /// the whole offer: each item or id once, at most World.offer_stacks_max; empty: nothing
     #[prost(message, repeated, tag = "2")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// own estates that nobody else may use now, each once
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 /// the second confirmation exchanges
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -762,6 +809,48 @@ pub struct RenameGuild {
     #[prost(string, tag = "2")]
     pub name: ::gundo::prost::alloc::string::String,
 }
+/// Estates. Who may do what on their land: Rights.
+///
+/// standing on one of the chunks; costs World.estate_price for each
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ClaimLand {
+    /// one's own that grows; 0: a new one
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+    /// each once, side by side, with the estate's too; 1 .. World.claim_chunks_max
+    #[prost(message, repeated, tag = "2")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<ChunkRef>,
+}
+/// of one's own estate: what is left is still side by side, or nothing
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ReleaseLand {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+    #[prost(message, repeated, tag = "2")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<ChunkRef>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct SetRights {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+    #[prost(message, optional, tag = "2")]
+    pub rights: ::core::option::Option<Rights>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AttendEstate {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AbandonEstate {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+}
 /// Reply.payload, when the command was not refused.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -951,6 +1040,59 @@ pub struct Invitation {
     #[prost(message, optional, tag = "3")]
     pub from: ::core::option::Option<Person>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Rights {
+    #[prost(enumeration = "Level", tag = "1")]
+    pub gather: i32,
+    #[prost(enumeration = "Level", tag = "2")]
+    pub build: i32,
+    /// what others have built there: whoever has built something may always take it down
+    #[prost(enumeration = "Level", tag = "3")]
+    pub demolish: i32,
+    /// SetRights: one's own, or 0
+    #[prost(fixed64, tag = "4")]
+    pub guild: u64,
+    /// as it was called then; SetRights ignores it
+    #[prost(string, tag = "5")]
+    pub guild_name: ::gundo::prost::alloc::string::String,
+}
+/// What is watched of an estate.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstatePublic {
+    /// absent: it is being freed
+    #[prost(message, optional, tag = "1")]
+    pub owner: ::core::option::Option<Person>,
+    /// in the order in which they were claimed
+    #[prost(message, repeated, tag = "2")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<ChunkRef>,
+    #[prost(message, optional, tag = "3")]
+    pub rights: ::core::option::Option<Rights>,
+    /// some of the land has not heard of the rights yet: it goes by those before
+    #[prost(bool, tag = "4")]
+    pub settling: bool,
+    /// world time; it is free World.estate_life_ms later, if nobody attends it,
+    #[prost(uint64, tag = "5")]
+    pub attended_at: u64,
+    /// and World.estate_warning_ms after this, if that is later; 0: no letter was sent since
+    #[prost(uint64, tag = "6")]
+    pub warned_at: u64,
+}
+/// What the land of a chunk knows of the estate that it belongs to.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Terms {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+    /// as of this version; who owns it now is who has the deed
+    #[prost(message, optional, tag = "2")]
+    pub owner: ::core::option::Option<Person>,
+    #[prost(message, optional, tag = "3")]
+    pub rights: ::core::option::Option<Rights>,
+    #[prost(uint32, tag = "4")]
+    pub version: u32,
+}
 /// Enter.public and Change.public of a chunk's land: everything that stands in it.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -961,6 +1103,9 @@ pub struct LandPublic {
     /// what was built and has its middle in this chunk, by index
     #[prost(message, repeated, tag = "2")]
     pub buildings: ::gundo::prost::alloc::vec::Vec<Built>,
+    /// absent: it belongs to no estate
+    #[prost(message, optional, tag = "70")]
+    pub terms: ::core::option::Option<Terms>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -1347,6 +1492,10 @@ pub enum News {
     Renamed = 100,
     /// one's guild was called `text` and has the name `guild` now
     GuildRenamed = 101,
+    /// one's estate is soon free, because nobody attends it
+    EstateIdle = 70,
+    /// one's estate is free
+    EstateLapsed = 71,
 }
 impl News {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1374,6 +1523,8 @@ impl News {
             Self::TradeEnded => "NEWS_TRADE_ENDED",
             Self::Renamed => "NEWS_RENAMED",
             Self::GuildRenamed => "NEWS_GUILD_RENAMED",
+            Self::EstateIdle => "NEWS_ESTATE_IDLE",
+            Self::EstateLapsed => "NEWS_ESTATE_LAPSED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1398,6 +1549,8 @@ impl News {
             "NEWS_TRADE_ENDED" => Some(Self::TradeEnded),
             "NEWS_RENAMED" => Some(Self::Renamed),
             "NEWS_GUILD_RENAMED" => Some(Self::GuildRenamed),
+            "NEWS_ESTATE_IDLE" => Some(Self::EstateIdle),
+            "NEWS_ESTATE_LAPSED" => Some(Self::EstateLapsed),
             _ => None,
         }
     }
@@ -1444,6 +1597,52 @@ impl GuildRole {
             "GUILD_ROLE_MEMBER" => Some(Self::Member),
             "GUILD_ROLE_OFFICER" => Some(Self::Officer),
             "GUILD_ROLE_LEADER" => Some(Self::Leader),
+            _ => None,
+        }
+    }
+}
+/// Who may do something on the land of an estate. Each level includes those before it.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::gundo::prost::Enumeration
+)]
+#[prost(prost_path = "::gundo::prost")]
+#[repr(i32)]
+pub enum Level {
+    Owner = 0,
+    /// and friends of its owner
+    Friends = 1,
+    /// and members of Rights.guild
+    Guild = 2,
+    Everybody = 3,
+}
+impl Level {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Owner => "LEVEL_OWNER",
+            Self::Friends => "LEVEL_FRIENDS",
+            Self::Guild => "LEVEL_GUILD",
+            Self::Everybody => "LEVEL_EVERYBODY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "LEVEL_OWNER" => Some(Self::Owner),
+            "LEVEL_FRIENDS" => Some(Self::Friends),
+            "LEVEL_GUILD" => Some(Self::Guild),
+            "LEVEL_EVERYBODY" => Some(Self::Everybody),
             _ => None,
         }
     }
@@ -2007,12 +2206,337 @@ pub struct AskGuildRole {
     #[prost(enumeration = "GuildRole", tag = "2")]
     pub role: i32,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateEvent {
+    #[prost(oneof = "estate_event::Event", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    pub event: ::core::option::Option<estate_event::Event>,
+}
+/// Nested message and enum types in `EstateEvent`.
+pub mod estate_event {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Event {
+        #[prost(message, tag = "1")]
+        Claimed(super::EstateClaimed),
+        #[prost(message, tag = "2")]
+        Released(super::EstateReleased),
+        #[prost(message, tag = "3")]
+        TermsSet(super::EstateTermsSet),
+        #[prost(message, tag = "4")]
+        Told(super::EstateTold),
+        #[prost(message, tag = "5")]
+        Sold(super::EstateSold),
+        #[prost(message, tag = "6")]
+        Attended(super::EstateAttended),
+        #[prost(message, tag = "7")]
+        Warned(super::EstateWarned),
+        #[prost(message, tag = "8")]
+        Lapsed(super::EstateLapsed),
+    }
+}
+/// the first one makes it
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateClaimed {
+    #[prost(message, optional, tag = "1")]
+    pub owner: ::core::option::Option<Person>,
+    #[prost(fixed64, repeated, tag = "2")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// world time
+    #[prost(uint64, tag = "3")]
+    pub at: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateReleased {
+    #[prost(fixed64, repeated, tag = "1")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateTermsSet {
+    #[prost(message, optional, tag = "1")]
+    pub rights: ::core::option::Option<Rights>,
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+    /// world time
+    #[prost(uint64, tag = "3")]
+    pub at: u64,
+}
+/// these chunks have heard of the terms
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateTold {
+    #[prost(fixed64, repeated, tag = "1")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<u64>,
+    #[prost(uint32, tag = "2")]
+    pub version: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateSold {
+    #[prost(message, optional, tag = "1")]
+    pub to: ::core::option::Option<Person>,
+    #[prost(fixed64, tag = "2")]
+    pub from: u64,
+    /// the terms have another owner
+    #[prost(uint32, tag = "3")]
+    pub version: u32,
+    /// world time
+    #[prost(uint64, tag = "4")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateAttended {
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateWarned {
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+}
+/// nobody owns it. Its chunks are released next
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateLapsed {
+    /// who has lost it
+    #[prost(fixed64, tag = "1")]
+    pub owner: u64,
+    /// the owner wanted so
+    #[prost(bool, tag = "2")]
+    pub abandoned: bool,
+}
+/// snapshot
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateState {
+    #[prost(message, optional, tag = "1")]
+    pub owner: ::core::option::Option<Person>,
+    /// in the order in which they were claimed
+    #[prost(message, repeated, tag = "2")]
+    pub plots: ::gundo::prost::alloc::vec::Vec<Plot>,
+    #[prost(message, optional, tag = "3")]
+    pub rights: ::core::option::Option<Rights>,
+    /// of the terms
+    #[prost(uint32, tag = "4")]
+    pub version: u32,
+    /// world time
+    #[prost(uint64, tag = "5")]
+    pub attended_at: u64,
+    /// world time; 0: not since then
+    #[prost(uint64, tag = "6")]
+    pub warned_at: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Plot {
+    #[prost(fixed64, tag = "1")]
+    pub chunk: u64,
+    /// the version of the terms that it knows
+    #[prost(uint32, tag = "2")]
+    pub told: u32,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateDue {
+    #[prost(bool, tag = "1")]
+    pub work: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateNote {
+    #[prost(uint64, tag = "1")]
+    pub at: u64,
+}
+/// What a player asks of an estate as its part of a transaction.
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateAsk {
+    #[prost(oneof = "estate_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub ask: ::core::option::Option<estate_ask::Ask>,
+}
+/// Nested message and enum types in `EstateAsk`.
+pub mod estate_ask {
+    #[derive(::gundo::Payload)]
+    #[derive(Clone, PartialEq, ::gundo::prost::Oneof)]
+    #[prost(prost_path = "::gundo::prost")]
+    pub enum Ask {
+        #[prost(message, tag = "1")]
+        Claim(super::AskClaim),
+        #[prost(message, tag = "2")]
+        Release(super::AskRelease),
+        #[prost(message, tag = "3")]
+        Rights(super::AskRights),
+        #[prost(message, tag = "4")]
+        Attend(super::AskAttend),
+        #[prost(message, tag = "5")]
+        Abandon(super::AskAbandon),
+        #[prost(message, tag = "6")]
+        Offerable(super::AskOfferable),
+        #[prost(message, tag = "7")]
+        Sell(super::AskSell),
+    }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskClaim {
+    #[prost(message, optional, tag = "1")]
+    pub owner: ::core::option::Option<Person>,
+    #[prost(fixed64, repeated, tag = "2")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<u64>,
+    /// it must be new
+    #[prost(bool, tag = "3")]
+    pub founds: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskRelease {
+    #[prost(fixed64, repeated, tag = "1")]
+    pub chunks: ::gundo::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskRights {
+    #[prost(message, optional, tag = "1")]
+    pub rights: ::core::option::Option<Rights>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskAttend {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskAbandon {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskOfferable {}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskSell {
+    #[prost(message, repeated, tag = "1")]
+    pub parties: ::gundo::prost::alloc::vec::Vec<Person>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct EstateAnswer {
+    /// claim
+    #[prost(message, optional, tag = "1")]
+    pub terms: ::core::option::Option<Terms>,
+    /// release: nothing is left of it
+    #[prost(bool, tag = "2")]
+    pub gone: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ClaimChunk {
+    #[prost(message, optional, tag = "1")]
+    pub terms: ::core::option::Option<Terms>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct FreeChunk {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct ChunkFreed {}
+/// What a player can show when it does something on land. The engine has it from the player's own state in the same transaction.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct Key {
+    /// its estates
+    #[prost(fixed64, repeated, tag = "1")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
+    #[prost(fixed64, tag = "2")]
+    pub guild: u64,
+    /// those of its friends who own land here
+    #[prost(fixed64, repeated, tag = "3")]
+    pub friends: ::gundo::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LandClaimed {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+    /// it gets the deed
+    #[prost(bool, tag = "2")]
+    pub founds: bool,
+    #[prost(message, repeated, tag = "3")]
+    pub spent: ::gundo::prost::alloc::vec::Vec<Stack>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct DeedLost {
+    #[prost(fixed64, tag = "1")]
+    pub estate: u64,
+}
+/// What an estate asks of its owner.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct AskLapse {}
+/// Why somebody was allowed to do something.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    ::gundo::prost::Enumeration
+)]
+#[prost(prost_path = "::gundo::prost")]
+#[repr(i32)]
+pub enum Right {
+    /// the land belonged to nobody
+    None = 0,
+    Deed = 1,
+    Friend = 2,
+    Guild = 3,
+    Everybody = 4,
+    /// it has built what it takes down
+    Builder = 5,
+}
+impl Right {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::None => "RIGHT_NONE",
+            Self::Deed => "RIGHT_DEED",
+            Self::Friend => "RIGHT_FRIEND",
+            Self::Guild => "RIGHT_GUILD",
+            Self::Everybody => "RIGHT_EVERYBODY",
+            Self::Builder => "RIGHT_BUILDER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RIGHT_NONE" => Some(Self::None),
+            "RIGHT_DEED" => Some(Self::Deed),
+            "RIGHT_FRIEND" => Some(Self::Friend),
+            "RIGHT_GUILD" => Some(Self::Guild),
+            "RIGHT_EVERYBODY" => Some(Self::Everybody),
+            "RIGHT_BUILDER" => Some(Self::Builder),
+            _ => None,
+        }
+    }
+}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerEvent {
     #[prost(
         oneof = "player_event::Event",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 120, 100, 101, 102, 103"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 60, 61, 62, 63, 64, 65, 40, 41, 42, 43, 44, 45, 120, 100, 101, 102, 103, 70, 71"
     )]
     pub event: ::core::option::Option<player_event::Event>,
 }
@@ -2096,6 +2620,10 @@ pub mod player_event {
         PersonRenamed(super::PersonRenamed),
         #[prost(message, tag = "103")]
         GuildNamed(super::GuildNamed),
+        #[prost(message, tag = "70")]
+        LandClaimed(super::LandClaimed),
+        #[prost(message, tag = "71")]
+        DeedLost(super::DeedLost),
     }
 }
 /// by an operator: out of nothing
@@ -2312,6 +2840,9 @@ pub struct TradeChanged {
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
     #[prost(uint64, tag = "3")]
     pub version: u64,
+    /// the estates of the offer
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2335,6 +2866,10 @@ pub struct TradeDone {
     /// the version that the second confirmation named
     #[prost(uint64, tag = "5")]
     pub confirmed: u64,
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds_spent: ::gundo::prost::alloc::vec::Vec<u64>,
+    #[prost(fixed64, repeated, tag = "71")]
+    pub deeds_gained: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2397,7 +2932,7 @@ pub struct AddressListed {}
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct PlayerAsk {
-    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 60, 40, 41, 42")]
+    #[prost(oneof = "player_ask::Ask", tags = "1, 2, 3, 4, 5, 6, 7, 60, 40, 41, 42, 70")]
     pub ask: ::core::option::Option<player_ask::Ask>,
 }
 /// Nested message and enum types in `PlayerAsk`.
@@ -2428,6 +2963,8 @@ pub mod player_ask {
         GuildEnd(super::AskGuildEnd),
         #[prost(message, tag = "42")]
         GuildRole(super::AskGuildRole),
+        #[prost(message, tag = "70")]
+        EstateLapse(super::AskLapse),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2455,6 +2992,8 @@ pub struct AskTrade {
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct AskSeeOffer {
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
     /// with this change
@@ -2466,6 +3005,9 @@ pub struct AskSeeOffer {
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct AskConfirm {
+    /// estates that the asking player gives
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
     #[prost(fixed64, tag = "1")]
     pub trade: u64,
     #[prost(uint64, tag = "2")]
@@ -2499,6 +3041,9 @@ pub struct PlayerAnswer {
     /// AskConfirm: what the asked one gives
     #[prost(message, repeated, tag = "3")]
     pub stacks: ::gundo::prost::alloc::vec::Vec<Stack>,
+    /// AskConfirm: estates that the asked one gives
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 /// snapshot
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -2536,12 +3081,15 @@ pub struct PlayerState {
     pub invitations: ::gundo::prost::alloc::vec::Vec<Invitation>,
     #[prost(message, optional, tag = "100")]
     pub naming: ::core::option::Option<Naming>,
+    /// its estates; those that it offers too
+    #[prost(fixed64, repeated, tag = "70")]
+    pub deeds: ::gundo::prost::alloc::vec::Vec<u64>,
 }
 /// What a player asks of land as its part of a transaction.
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct LandCommand {
-    #[prost(oneof = "land_command::Command", tags = "1, 2, 3")]
+    #[prost(oneof = "land_command::Command", tags = "1, 2, 3, 70, 71, 72")]
     pub command: ::core::option::Option<land_command::Command>,
 }
 /// Nested message and enum types in `LandCommand`.
@@ -2556,6 +3104,13 @@ pub mod land_command {
         Raise(super::Raise),
         #[prost(message, tag = "3")]
         Raze(super::Raze),
+        #[prost(message, tag = "70")]
+        Claim(super::ClaimChunk),
+        #[prost(message, tag = "71")]
+        Free(super::FreeChunk),
+        /// new terms of the estate that it belongs to, from that estate
+        #[prost(message, tag = "72")]
+        Tell(super::Terms),
     }
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2566,9 +3121,11 @@ pub struct Take {
     /// those the player owns
     #[prost(enumeration = "Item", repeated, tag = "2")]
     pub tools: ::gundo::prost::alloc::vec::Vec<i32>,
+    #[prost(message, optional, tag = "70")]
+    pub key: ::core::option::Option<Key>,
 }
 /// every chunk under or near the building is asked the same
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Raise {
     #[prost(enumeration = "Building", tag = "1")]
@@ -2583,8 +3140,10 @@ pub struct Raise {
     /// a stall: the id of its entity
     #[prost(fixed64, tag = "60")]
     pub entity: u64,
+    #[prost(message, optional, tag = "70")]
+    pub key: ::core::option::Option<Key>,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct Raze {
     /// middle, mm on the island
@@ -2592,6 +3151,8 @@ pub struct Raze {
     pub x: i32,
     #[prost(sint32, tag = "2")]
     pub y: i32,
+    #[prost(message, optional, tag = "70")]
+    pub key: ::core::option::Option<Key>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2614,16 +3175,16 @@ pub struct LandReply {
     #[prost(fixed64, tag = "60")]
     pub entity: u64,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct LandEvent {
-    #[prost(oneof = "land_event::Event", tags = "1, 2, 3")]
+    #[prost(oneof = "land_event::Event", tags = "1, 2, 3, 70, 71")]
     pub event: ::core::option::Option<land_event::Event>,
 }
 /// Nested message and enum types in `LandEvent`.
 pub mod land_event {
     #[derive(::gundo::Payload)]
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Oneof)]
     #[prost(prost_path = "::gundo::prost")]
     pub enum Event {
         #[prost(message, tag = "1")]
@@ -2632,6 +3193,11 @@ pub mod land_event {
         Raised(super::BuildingRaised),
         #[prost(message, tag = "3")]
         Razed(super::BuildingRazed),
+        /// it belongs to this estate, on these terms
+        #[prost(message, tag = "70")]
+        Terms(super::Terms),
+        #[prost(message, tag = "71")]
+        Freed(super::ChunkFreed),
     }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
@@ -2651,6 +3217,11 @@ pub struct Taken {
     /// player
     #[prost(fixed64, tag = "5")]
     pub by: u64,
+    #[prost(enumeration = "Right", tag = "70")]
+    pub right: i32,
+    /// the estate hears that it is not forgotten
+    #[prost(bool, tag = "71")]
+    pub attends: bool,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2671,6 +3242,11 @@ pub struct BuildingRaised {
     /// a stall: the id of its entity
     #[prost(fixed64, tag = "60")]
     pub entity: u64,
+    #[prost(enumeration = "Right", tag = "70")]
+    pub right: i32,
+    /// world time; 0: the estate hears nothing of it
+    #[prost(uint64, tag = "71")]
+    pub attends_at: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2682,6 +3258,13 @@ pub struct BuildingRazed {
     /// world time: what it covered grows again from here
     #[prost(uint64, tag = "3")]
     pub at: u64,
+    #[prost(enumeration = "Right", tag = "70")]
+    pub right: i32,
+    #[prost(bool, tag = "71")]
+    pub attends: bool,
+    /// player
+    #[prost(fixed64, tag = "72")]
+    pub by: u64,
 }
 /// snapshot: only what differs from the seed
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
@@ -2693,6 +3276,11 @@ pub struct LandState {
     pub buildings: ::gundo::prost::alloc::vec::Vec<BuildingRaised>,
     #[prost(message, repeated, tag = "3")]
     pub regrowths: ::gundo::prost::alloc::vec::Vec<Regrowth>,
+    #[prost(message, optional, tag = "70")]
+    pub terms: ::core::option::Option<Terms>,
+    /// world time at which it last told its estate that it is not forgotten
+    #[prost(uint64, tag = "71")]
+    pub attended_at: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
@@ -2712,6 +3300,13 @@ pub struct Regrowth {
 pub struct LandWalls {
     #[prost(message, repeated, tag = "2")]
     pub buildings: ::gundo::prost::alloc::vec::Vec<Built>,
+}
+/// The part of LandPublic that says whose it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
+#[prost(prost_path = "::gundo::prost")]
+pub struct LandTerms {
+    #[prost(message, optional, tag = "70")]
+    pub terms: ::core::option::Option<Terms>,
 }
 /// What players, and mailboxes whose letters expire, ask of a mailbox.
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+pub(crate) mod estates;
+
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock};
 
