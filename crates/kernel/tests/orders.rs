@@ -110,7 +110,7 @@ fn what_cannot_be_has_a_code() {
         assert_eq!(taken(&cluster, whom).len(), 0);
     }
     let now = cluster.world().0;
-    for (made, code) in [(now + 61_000, "bad_request"), (0, "unsettled: order_too_old")] {
+    for (made, code) in [(now + 61_000, "unsettled: bad_request"), (0, "unsettled: order_too_old")] {
         let request = Order::request(WorldTime(made), 5);
         cluster.order_again(1, request, ann, gift(1));
         assert_eq!(cluster.ended(1, request), Some(Err(code.into())));

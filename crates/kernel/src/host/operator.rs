@@ -36,7 +36,8 @@ impl Host {
 
     fn wait_for_order(&mut self, core: &mut Core, request: u64) {
         let Some(running) = self.desk.operator.running.get_mut(&request) else { return };
-        let left_ms = running.until.since(core.now.time) / 1_000;
+        // Rounded up: a timer that rings before the end of the patience would be set for the same moment again, for ever.
+        let left_ms = running.until.since(core.now.time).div_ceil(1_000);
         let wait_ms = core.retry_ms(retry::ORDER, running.failures).min(left_ms);
         running.failures = running.failures.saturating_add(1);
         core.after_ms(wait_ms, Timer::Order(request));

@@ -64,7 +64,8 @@ impl Operator {
             return refused("bad_order", "That order is too long.");
         }
         if made > WorldTime(now.0 + AHEAD_MS) {
-            return refused("bad_request", "No node of this world has given out that number.");
+            // Or the clock of this node is behind, and the order was done by way of another one.
+            return unsettled("bad_request", "No node of this world can have given out that number yet.");
         }
         if made <= forgets(now) {
             return Some(OrderEnd::Unsettled(too_old()));
