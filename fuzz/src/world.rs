@@ -249,7 +249,7 @@ impl World {
             // There is no coordinator, and both nodes carry on.
             Output::Renew { .. } | Output::AskRow { .. } | Output::Remove { .. } | Output::ViewWanted => {}
             Output::Fenced => panic!("nobody removed the node"),
-            Output::GameFault { .. } => {}
+            Output::GameFault { .. } | Output::Ordered { .. } => {}
             Output::Panicked { .. } => panic!("the game panicked"),
             Output::Stopped => panic!("nobody asked the node to stop"),
             Output::TailsLost { .. } => panic!("the journal never goes back"),

@@ -302,7 +302,8 @@ impl Cluster {
             | Output::GameFault { .. }
             | Output::TailsLost { .. }
             | Output::Fenced
-            | Output::Stopped => {}
+            | Output::Stopped
+            | Output::Ordered { .. } => {}
         }
     }
 }

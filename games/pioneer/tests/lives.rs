@@ -80,8 +80,8 @@ fn every_move_of_an_axe_is_told_on_both_sides() {
     wish(&mut town, bob, Command::TakeFromLetter(TakeFromLetter { letter: 1 }));
     wish(&mut town, ada, Command::BeginTrade(BeginTrade { with: bob.id }));
     let trade = town.own(ada).trade.expect("it began").id;
-    wish(&mut town, bob, Command::Offer(Offer { trade, stacks: vec![axe] }));
-    wish(&mut town, ada, Command::Offer(Offer { trade, stacks: vec![wood] }));
+    wish(&mut town, bob, Command::Offer(Offer { trade, stacks: vec![axe], deeds: Vec::new() }));
+    wish(&mut town, ada, Command::Offer(Offer { trade, stacks: vec![wood], deeds: Vec::new() }));
     for who in [ada, bob] {
         wish(&mut town, who, Command::Confirm(Confirm { trade, version: 2 }));
     }

@@ -60,7 +60,7 @@ fn trading() -> (Town, [gundo::EntityId; 2]) {
     town.wish(ada, Command::BeginTrade(BeginTrade { with: bob.id })).expect("he is near");
     let trade = town.state::<Player>(ada).trade.expect("it has begun").id;
     let stacks = vec![stack(Item::Plank, 2)];
-    town.wish(ada, Command::Offer(Offer { trade, stacks })).expect("she has them");
+    town.wish(ada, Command::Offer(Offer { trade, stacks, deeds: Vec::new() })).expect("she has them");
     town.wish(bob, Command::Confirm(Confirm { trade, version: 1 })).expect("it is the newest");
     assert_eq!(town.count(ada, Item::Plank), 1);
     both.iter().for_each(|who| drop(town.heard::<Player>(*who)));

@@ -708,7 +708,6 @@ pub struct Buy {
     #[prost(uint32, tag = "4")]
     pub lots: u32,
 }
-/// what one's own stall has earned, or some of it
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct TakeProceeds {
@@ -751,7 +750,6 @@ pub struct LeaveGuild {
     #[prost(fixed64, tag = "1")]
     pub guild: u64,
 }
-/// a member, or withdraws an invitation
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct RemoveFromGuild {
@@ -800,7 +798,6 @@ pub struct Rename {
     #[prost(string, tag = "1")]
     pub name: ::gundo::prost::alloc::string::String,
 }
-/// by its leader, as often
 #[derive(Clone, PartialEq, Eq, Hash, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct RenameGuild {
@@ -822,7 +819,6 @@ pub struct ClaimLand {
     #[prost(message, repeated, tag = "2")]
     pub chunks: ::gundo::prost::alloc::vec::Vec<ChunkRef>,
 }
-/// of one's own estate: what is left is still side by side, or nothing
 #[derive(Clone, PartialEq, ::gundo::prost::Message)]
 #[prost(prost_path = "::gundo::prost")]
 pub struct ReleaseLand {

@@ -1809,8 +1809,6 @@ export const BuySchema: GenMessage<Buy> = /*@__PURE__*/
   messageDesc(file_pioneer, 39);
 
 /**
- * what one's own stall has earned, or some of it
- *
  * @generated from message gundo.pioneer.v1.TakeProceeds
  */
 export type TakeProceeds = Message<"gundo.pioneer.v1.TakeProceeds"> & {
@@ -1927,8 +1925,6 @@ export const LeaveGuildSchema: GenMessage<LeaveGuild> = /*@__PURE__*/
   messageDesc(file_pioneer, 45);
 
 /**
- * a member, or withdraws an invitation
- *
  * @generated from message gundo.pioneer.v1.RemoveFromGuild
  */
 export type RemoveFromGuild = Message<"gundo.pioneer.v1.RemoveFromGuild"> & {
@@ -2060,8 +2056,6 @@ export const RenameSchema: GenMessage<Rename> = /*@__PURE__*/
   messageDesc(file_pioneer, 51);
 
 /**
- * by its leader, as often
- *
  * @generated from message gundo.pioneer.v1.RenameGuild
  */
 export type RenameGuild = Message<"gundo.pioneer.v1.RenameGuild"> & {
@@ -2114,8 +2108,6 @@ export const ClaimLandSchema: GenMessage<ClaimLand> = /*@__PURE__*/
   messageDesc(file_pioneer, 53);
 
 /**
- * of one's own estate: what is left is still side by side, or nothing
- *
  * @generated from message gundo.pioneer.v1.ReleaseLand
  */
 export type ReleaseLand = Message<"gundo.pioneer.v1.ReleaseLand"> & {
