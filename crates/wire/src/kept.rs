@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn the_known_fields_are_those_of_the_schema() {
-        assert_eq!(known::<Snapshot>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(known::<Snapshot>(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
         assert_eq!(known::<Session>(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
         assert_eq!(known::<ClientMessage>(), [1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(known::<Enter>(), (1..=11).collect::<Vec<_>>(), "fixed64 among them");

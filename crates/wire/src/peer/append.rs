@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn what_is_no_batch_is_an_error() {
         let mut wire = Batch::from(&batch());
-        wire.streams[0].events[0].r#type = 10;
+        wire.streams[0].events[0].r#type = 200;
         assert_eq!(journal::Batch::try_from(wire), Err(Malformed::OutOfRange("an event's type")));
         let mut wire = Batch::from(&batch());
         wire.streams[1].entity = None;
