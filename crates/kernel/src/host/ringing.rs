@@ -145,7 +145,7 @@ impl Entity {
             return;
         };
         let waits = self.lock.is_some() || self.queue.has_timer() || cx.core.stopping;
-        if waits || cx.desk.storage.room(cx.core) != Room::Open {
+        if waits {
             alarm.rests_until = now + RESTS_MS;
             return self.list_alarm(cx);
         }
@@ -300,7 +300,17 @@ impl Host {
     pub(super) fn ring_due(&mut self, rooms: &mut Rooms<'_>) {
         let early = if rooms.core.planted(Planted::TimerEarly) { EARLY_MS } else { 0 };
         let now = rooms.core.now.world + early;
-        for _ in 0..RINGS_MAX {
+        if self.desk.alarms.first().is_none_or(|(at, _)| *at > now) {
+            return;
+        }
+        // While the journal takes nothing more they keep their places: those that wait longest come first when it does. What timers
+        // ask others for keeps its room until it has ended, so that those who need nobody do not always come before it.
+        let places = rooms.core.world().appends_waiting_max;
+        let taken = self.desk.storage.waiting() + self.desk.txs.timers_running();
+        for _ in 0..RINGS_MAX.min(places.saturating_sub(taken)) {
+            if self.desk.storage.room(rooms.core) != Room::Open {
+                return;
+            }
             let due = self.desk.alarms.first().copied().filter(|(at, _)| *at <= now);
             let Some((_, id)) = due else { return };
             self.desk.alarms.pop_first();

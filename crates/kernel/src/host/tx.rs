@@ -153,6 +153,12 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
+    /// What timers have asked for and nobody has answered yet: each of these will need an append.
+    pub(super) fn timers_running(&self) -> usize {
+        let asks = |tx: &&Tx| tx.phase == TxPhase::Preparing && tx.command.due().is_some();
+        self.running.values().filter(asks).count()
+    }
+
     /// Whether `entity` coordinates this transaction.
     pub(super) fn is_of(&self, tx: TxId, entity: EntityId) -> bool {
         self.running.get(&tx).is_some_and(|t| t.entity == entity)
