@@ -72,25 +72,25 @@ async function run() {
   await scene("people on a phone: everything fits, and a block does not tell", () => people.phone(eve));
 
   // Two more, who walk away from the village: one at a desk, one with a phone.
-  const [hal, ivy] = await Promise.all([Player.arrive(url, `Hal${tail}`, estate.DESK), Player.arrive(url, `Ivy${tail}`, people.PHONE)]);
-  players.push(hal, ivy);
-  for (const player of [hal, ivy]) {
+  const [ned, ivy] = await Promise.all([Player.arrive(url, `Ned${tail}`, estate.DESK), Player.arrive(url, `Ivy${tail}`, people.PHONE)]);
+  players.push(ned, ivy);
+  for (const player of [ned, ivy]) {
     await player.sayName();
     await player.connected();
   }
-  await scene("Hal claims land away from the village, Ivy sees whose it is and may do nothing there", () => estate.claiming(hal, ivy));
-  await scene("Hal lets friends gather on his land, and Ivy does", () => estate.sharing(hal, ivy));
-  await scene("Ivy buys the estate in a trade", () => estate.selling(hal, ivy));
-  await scene("Ivy has it on her phone: everything fits; she gives it up", () => estate.ending(hal, ivy));
+  await scene("Ned claims land away from the village, Ivy sees whose it is and may do nothing there", () => estate.claiming(ned, ivy));
+  await scene("Ned lets friends gather on his land, and Ivy does", () => estate.sharing(ned, ivy));
+  await scene("Ivy buys the estate in a trade", () => estate.selling(ned, ivy));
+  await scene("Ivy has it on her phone: everything fits; she gives it up", () => estate.ending(ned, ivy));
   // These do not meet.
-  const gil = await Player.arrive(url, `Gil${tail}`);
-  players.push(gil);
+  const lou = await Player.arrive(url, `Lou${tail}`);
+  players.push(lou);
   const alone = async () => {
-    await scene("Gil comes ashore with keys alone; behind the dialog keys do nothing", () => hands.ashore(gil));
-    await scene("every panel by keyboard: the focus is seen and stays, and axe finds nothing", () => hands.panels(gil));
-    await scene("no key sticks, wherever the keyboard goes", () => hands.nothingSticks(gil));
-    await scene("an input method writes, and what was said can be read", () => hands.talking(gil));
-    await scene("the page names the keys as they are printed", () => hands.layouts(gil));
+    await scene("Lou comes ashore with keys alone; behind the dialog keys do nothing", () => hands.ashore(lou));
+    await scene("every panel by keyboard: the focus is seen and stays, and axe finds nothing", () => hands.panels(lou));
+    await scene("no key sticks, wherever the keyboard goes", () => hands.nothingSticks(lou));
+    await scene("an input method writes, and what was said can be read", () => hands.talking(lou));
+    await scene("the page names the keys as they are printed", () => hands.layouts(lou));
     await scene("a phone: two thumbs, the chat line above the keyboard, zoom", () => hands.phone(`Kim${tail}`));
   };
   const lost = async () => {
