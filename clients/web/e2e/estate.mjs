@@ -1,10 +1,9 @@
 // An estate of two players: claiming, rights, selling and giving up; by keyboard and mouse at a desk, by finger on a phone.
-import { amount, closePanel, FINGER_PX, gatherSome, joinUp, press as pressPeople, shows as showsPeople, THINGS } from "./people.mjs";
+import { amount, closePanel, FINGER_PX, joinUp, press as pressPeople, shows as showsPeople } from "./people.mjs";
 import { demand } from "./stage.mjs";
+import { give } from "./world.mjs";
 
 export const DESK = { viewport: { width: 1280, height: 800 } };
-const WOOD = 1;
-const PLANKS_RECIPE = 1;
 const BARE = 2;
 const CHUNK_MM = 30_000;
 
@@ -88,12 +87,8 @@ async function something(player) {
 let thing;
 
 export async function claiming(hal, ivy) {
-  for (let tries = 0; ((await amount(hal))[WOOD] ?? 0) < 4; tries++) {
-    demand(tries < 4, "Hal finds too little wood");
-    await gatherSome(hal, THINGS.trees, ((await amount(hal))[WOOD] ?? 0) + 2, WOOD);
-  }
-  demand((await hal.ask("craft", PLANKS_RECIPE, 2)).ok, "Hal cannot make planks");
-  await gatherSome(ivy, [...THINGS.stones, ...THINGS.others, ...THINGS.trees], 1);
+  await give(hal, 4, "plank");
+  await give(ivy, 1, "stone");
   await hal.page.keyboard.press("n");
   await shows(hal, "belongs to everybody");
   await hal.shot("estate-commons");
