@@ -98,8 +98,18 @@ export function route(to) {
   return undefined;
 }
 
-/** Where another one's figure is on this one's screen. */
+/** Where another one's figure is on this one's screen, once it stands there. */
 async function figure(player, other) {
+  const { x: ox, y: oy } = await other.ask("position");
+  // The picture is drawn a moment behind what was received.
+  await player.until(`${other.name} stands still`, ([name, x, y]) => {
+    const seen = window.__gundo.entities().find((entity) => entity.name === name);
+    const there = seen !== undefined && Math.hypot(seen.x - x, seen.y - y) <= 20;
+    const since = there ? (window.standsSince ?? performance.now()) : undefined;
+    window.standsSince = since;
+    return since !== undefined && performance.now() - since > 500;
+  }, [other.name, ox, oy]);
+  await player.page.evaluate(() => delete window.standsSince);
   const [own, { x, y }] = [await player.ask("position"), await player.sees(other)];
   const { width, height } = player.page.viewportSize();
   return { x: width / 2 + ((x - own.x) * ZOOM) / 1_000, y: height / 2 + ((y - own.y + CAMERA_UP_MM - 700) * ZOOM) / 1_000 };
