@@ -1,5 +1,5 @@
 // An estate of two players: claiming, rights, selling and giving up; by keyboard and mouse at a desk, by finger on a phone.
-import { amount, closePanel, FINGER_PX, joinUp, press as pressPeople, shows as showsPeople } from "./people.mjs";
+import { amount, closePanel, fits, joinUp, press as pressPeople, shows as showsPeople } from "./people.mjs";
 import { demand } from "./stage.mjs";
 import { give } from "./world.mjs";
 
@@ -25,29 +25,6 @@ async function press(player, words) {
 
 async function pressKey(player, key) {
   await player.page.locator(`#estate button[data-key="${key}"]`).click();
-}
-
-async function closeLand(player) {
-  while (await player.page.locator("#estate").isVisible()) {
-    await player.page.keyboard.press("Escape");
-    await player.page.evaluate(() => new Promise(requestAnimationFrame));
-  }
-}
-
-/** Everything in the panel is large enough, and nothing lies under anything else. */
-async function fits(player) {
-  const wrong = await player.page.evaluate((finger) => {
-    const box = (element) => element.getBoundingClientRect();
-    const panel = box(document.getElementById("estate"));
-    const small = [...document.querySelectorAll("#estate button")].filter((button) => box(button).width < finger || box(button).height < finger).map((button) => `${button.textContent} is ${box(button).width} x ${box(button).height}`);
-    const under = ["stick", "buttons", "bag"].filter((id) => {
-      const other = box(document.getElementById(id));
-      return other.width > 0 && other.left < panel.right && panel.left < other.right && other.top < panel.bottom && panel.top < other.bottom;
-    });
-    const off = panel.left < 0 || panel.top < 0 || panel.right > innerWidth || panel.bottom > innerHeight || document.documentElement.scrollWidth > innerWidth;
-    return [...small, ...under.map((id) => `it lies over #${id}`), ...(off ? ["it runs off the screen"] : [])];
-  }, FINGER_PX);
-  demand(wrong.length === 0, `the panel at ${JSON.stringify(player.page.viewportSize())}: ${wrong.join("; ")}`);
 }
 
 /** Runs in the page: a place beyond the land that is everybody's, straight from here. */
@@ -92,7 +69,7 @@ export async function claiming(hal, ivy) {
   await hal.page.keyboard.press("n");
   await shows(hal, "belongs to everybody");
   await hal.shot("estate-commons");
-  await closeLand(hal);
+  await closePanel(hal, "estate");
   await joinUp(ivy, hal);
   // Both walk out of the village, side by side.
   const far = await hal.page.evaluate(outward, 45_000);
@@ -119,7 +96,7 @@ export async function claiming(hal, ivy) {
   await stands(hal, "Your land");
   demand(((await amount(hal))[5] ?? 0) === 0, "he has not paid");
   await hal.shot("estate-mine");
-  await closeLand(hal);
+  await closePanel(hal, "estate");
 
   await joinUp(ivy, hal);
   await ivy.walkTo(found.to.x, found.to.y);
@@ -128,7 +105,7 @@ export async function claiming(hal, ivy) {
   demand(!refused.ok && refused.code === "their_land", `she may gather: ${JSON.stringify(refused)}`);
   await ivy.page.tap("#landbutton");
   await shows(ivy, "nobody else");
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-theirs");
   await ivy.page.tap("#estate button[data-key=close]");
 }
@@ -169,7 +146,7 @@ export async function sharing(hal, ivy) {
   await hal.shot("estate-shared");
   await ivy.page.tap("#landbutton");
   await shows(ivy, "friends");
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-shared");
   await ivy.page.tap("#estate button[data-key=close]");
   const gathered = await ivy.ask("gather", thing.cx, thing.cy, thing.index);
@@ -177,7 +154,7 @@ export async function sharing(hal, ivy) {
 }
 
 export async function selling(hal, ivy) {
-  await closeLand(hal);
+  await closePanel(hal, "estate");
   await hal.page.keyboard.press("p");
   await pressPeople(hal, ivy.name);
   await pressPeople(hal, "Trade");
@@ -188,7 +165,7 @@ export async function selling(hal, ivy) {
   await press(hal, "Estate 1");
   await hal.page.locator("#estate button[data-key=gather0]").click();
   await shows(hal, "it can be sold in a trade");
-  await closeLand(hal);
+  await closePanel(hal, "estate");
   await hal.page.keyboard.press("p");
   await showsPeople(hal, "Offer an estate of 2 plots");
   await pressPeople(hal, "Offer an estate of 2 plots");
@@ -216,20 +193,20 @@ export async function selling(hal, ivy) {
 export async function ending(hal, ivy) {
   await ivy.page.tap("#landbutton");
   await shows(ivy, "You may do everything here");
-  await fits(ivy);
+  await fits(ivy, "estate");
   await press(ivy, "Estate 1");
   await shows(ivy, "2 plots");
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-own");
   await ivy.page.locator("#estate button[data-key=grow]").tap();
   await shows(ivy, "It costs");
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-claim");
   await ivy.page.setViewportSize({ width: 844, height: 390 });
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-wide");
   await ivy.page.setViewportSize({ width: 320, height: 568 });
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-small");
   await ivy.page.tap("#estate button[data-key=back]");
   await shows(ivy, "Who may do what");
@@ -237,7 +214,7 @@ export async function ending(hal, ivy) {
   await shows(ivy, "Nothing is paid back");
   // The one on which she does not stand.
   await ivy.page.locator("#estate button[data-key^=free]", { hasNotText: "●" }).first().tap();
-  await fits(ivy);
+  await fits(ivy, "estate");
   await ivy.shot("estate-phone-release");
   await ivy.page.locator("#estate button[data-key=dorelease]").tap();
   await shows(ivy, "You may do everything here");

@@ -39,7 +39,6 @@ export async function ashore(gil) {
   await gil.page.keyboard.press("Enter");
   await gil.page.waitForSelector("#code", { timeout: PATIENCE });
   await look(gil, "the dialog for a code");
-  await tabTo(gil, () => false, 1).catch(() => undefined);
   await gil.page.locator("#card .link").focus();
   await gil.page.keyboard.press("Space");
   await gil.page.waitForSelector("#name", { timeout: PATIENCE });

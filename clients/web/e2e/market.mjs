@@ -1,6 +1,6 @@
 // Letters to somebody whose browser is closed, and a stall that sells while its owner's browser is closed; by mouse, by keyboard, and
 // on a phone.
-import { amount, FINGER_PX, PHONE, route } from "./people.mjs";
+import { amount, fits, PHONE, route } from "./people.mjs";
 import { demand, Player } from "./stage.mjs";
 import { give, url } from "./world.mjs";
 
@@ -254,20 +254,4 @@ export async function phone(eve, built) {
   } finally {
     await gil.leave();
   }
-}
-
-/** Nothing of the panel is too small for a finger, outside of the screen, or over what one walks with. */
-async function fits(player, id) {
-  const wrong = await player.page.evaluate(([id, finger]) => {
-    const box = (element) => element.getBoundingClientRect();
-    const panel = box(document.getElementById(id));
-    const small = [...document.querySelectorAll(`#${id} :is(button, input, textarea), #openers button`)].filter((one) => box(one).width > 0 && (box(one).width < finger || box(one).height < finger)).map((one) => `${one.textContent} is ${box(one).width} x ${box(one).height}`);
-    const under = ["stick", "buttons", "bag"].filter((other) => {
-      const b = box(document.getElementById(other));
-      return b.width > 0 && b.left < panel.right && panel.left < b.right && b.top < panel.bottom && panel.top < b.bottom;
-    });
-    const off = panel.left < 0 || panel.top < 0 || panel.right > innerWidth || panel.bottom > innerHeight || document.documentElement.scrollWidth > innerWidth;
-    return [...small, ...under.map((other) => `it lies over #${other}`), ...(off ? ["it runs off the screen"] : [])];
-  }, [id, FINGER_PX]);
-  demand(wrong.length === 0, `#${id} at ${JSON.stringify(player.page.viewportSize())}: ${wrong.join("; ")}`);
 }

@@ -115,9 +115,9 @@ async function figure(player, other) {
   return { x: width / 2 + ((x - own.x) * ZOOM) / 1_000, y: height / 2 + ((y - own.y + CAMERA_UP_MM - 700) * ZOOM) / 1_000 };
 }
 
-/** Closes the panel, whatever it shows: Escape goes back by one page. */
-export async function closePanel(player) {
-  while (await player.page.locator("#people").isVisible()) {
+/** Closes a panel, whatever it shows: Escape goes back by one page. */
+export async function closePanel(player, id = "people") {
+  while (await player.page.locator(`#${id}`).isVisible()) {
     await player.page.keyboard.press("Escape");
     // The next look is after what the key has done.
     await player.page.evaluate(() => new Promise(requestAnimationFrame));
@@ -299,18 +299,20 @@ export async function phone(ada) {
   }
 }
 
-/** Nothing of the panel is too small for a finger, outside of the screen, or over what one walks with. */
-export async function fits(player) {
-  const wrong = await player.page.evaluate((finger) => {
+/** Nothing of a panel is too small for a finger, outside of the screen, or over what one walks with; and no opener that is shown is too small. */
+export async function fits(player, id = "people") {
+  const wrong = await player.page.evaluate(([id, finger]) => {
     const box = (element) => element.getBoundingClientRect();
-    const panel = box(document.getElementById("people"));
-    const small = [...document.querySelectorAll("#people button, #people input")].filter((button) => box(button).width < finger || box(button).height < finger).map((button) => `${button.textContent} is ${box(button).width} x ${box(button).height}`);
+    const panel = box(document.getElementById(id));
+    const openers = [...document.querySelectorAll("#openers button")].filter((one) => box(one).width > 0);
+    const pressed = [...document.querySelectorAll(`#${id} :is(button, input, textarea)`), ...openers];
+    const small = pressed.filter((one) => box(one).width < finger || box(one).height < finger).map((one) => `${one.textContent} is ${box(one).width} x ${box(one).height}`);
     const under = ["stick", "buttons", "bag"].filter((id) => {
       const other = box(document.getElementById(id));
       return other.width > 0 && other.left < panel.right && panel.left < other.right && other.top < panel.bottom && panel.top < other.bottom;
     });
     const off = panel.left < 0 || panel.top < 0 || panel.right > innerWidth || panel.bottom > innerHeight || document.documentElement.scrollWidth > innerWidth;
-    return [...small, ...under.map((id) => `it lies over #${id}`), ...(off ? ["it runs off the screen"] : [])];
-  }, FINGER_PX);
-  demand(wrong.length === 0, `the panel at ${JSON.stringify(player.page.viewportSize())}: ${wrong.join("; ")}`);
+    return [...small, ...under.map((other) => `it lies over #${other}`), ...(off ? ["it runs off the screen"] : [])];
+  }, [id, FINGER_PX]);
+  demand(wrong.length === 0, `#${id} at ${JSON.stringify(player.page.viewportSize())}: ${wrong.join("; ")}`);
 }

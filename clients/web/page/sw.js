@@ -17,7 +17,7 @@ addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || url.origin !== home.origin) return;
-  if (request.mode === "navigate" && url.pathname === home.pathname) event.respondWith(page(request));
+  if (request.mode === "navigate" && url.pathname === home.pathname) event.respondWith(page(event));
   else if (url.searchParams.has("v")) event.respondWith(file(request));
 });
 
@@ -28,13 +28,15 @@ async function begin() {
   await fetch(home).then(keep, () => undefined);
 }
 
-async function page(request) {
+async function page(event) {
+  const { request } = event;
   const kept = await (await caches.open(NAME)).match(home);
   try {
     const answer = await fetch(request, kept ? { signal: AbortSignal.timeout(PATIENCE_MS) } : {});
     // Something between here and the server may answer that it is away.
     if (!answer.ok) return kept ?? answer;
-    await keep(answer.clone());
+    // Nobody waits for that.
+    event.waitUntil(keep(answer.clone()));
     return answer;
   } catch (error) {
     if (kept) return kept;

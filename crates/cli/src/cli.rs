@@ -345,7 +345,7 @@ pub(crate) enum JournalCommand {
         #[command(flatten)]
         journal: JournalArgs,
     },
-    /// Tell the life of a unique thing: who made it, who has had it, and where it is; works beside a running server
+    /// Tell the life of a unique thing: its maker, its owners, and its place now; works beside a running server
     Item {
         /// Its id, hexadecimal, as the game and `journal player` show it
         #[arg(value_name = "ID", value_parser = item)]

@@ -6,7 +6,7 @@
 //!
 //! **Who sees it when.** Those in sight see it at once, with the player. Friends, and those with a request between them, have names in
 //! their lists: they get a message after commit, as the guild does, [`HEAR_AT_ONCE`](crate::kept::HEAR_AT_ONCE) in a decision. A timer
-//! sends the next ones, in the tick after. So all of them know it within about a second, and whoever is away takes it all the same; a
+//! sends the next ones, in the tick after. So all of them know it within about a second; players who are away take it too. A
 //! message that cannot be taken for an hour is given up, and the list then has the old name until the next rename. What was written
 //! keeps the name with which it was written: letters, a chest's log, the sign of a stall, and the lists of those who block the player.
 //!

@@ -16,7 +16,7 @@ export class Talk {
     const atEnd = this.box.scrollTop + this.box.clientHeight >= this.box.scrollHeight - 4;
     this.box.append(line);
     while (this.box.childElementCount > LINES_MAX) this.box.firstElementChild?.remove();
-    // Who reads what was said before is not pulled away from it.
+    // A person who has scrolled back stays there.
     if (atEnd || !this.box.classList.contains("open")) this.box.scrollTop = this.box.scrollHeight;
     setTimeout(() => line.classList.remove("fresh"), FRESH_MS);
   }

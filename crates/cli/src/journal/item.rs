@@ -1,7 +1,7 @@
 //! `journal item`: the life of a unique thing, from one owner to the next.
 //!
 //! The journal has no index of what its events mention, so all of it is searched for the thing's id ([`Lives::trace`]), in slices of
-//! [`SLICE`] rows: whoever holds it, also if two do. Following owners from event to event would read less, and would miss just
+//! [`SLICE`] rows. It finds every holder, also if there are two. Following owners from event to event would read less, and would miss just
 //! what an operator looks for: a copy, or an owner whose events were pruned.
 
 use std::collections::{BTreeMap, BTreeSet};

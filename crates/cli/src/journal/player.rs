@@ -61,6 +61,6 @@ fn find(name: &str, reading: &mut Reading, rules: &Rules, lives: &dyn Lives) -> 
     // Hexadecimal, as the tools show ids.
     let id = u64::from_str_radix(name.strip_prefix("0x").unwrap_or(name), 16);
     id.map(|id| EntityId::new(rules.player_kind(), id)).map_err(|_| {
-        format!("nobody is called {name:?}. Who has another name now is found by that, or by its id").into()
+        format!("nobody is called {name:?}. Look for a player who has changed its name by the new name, or by its id").into()
     })
 }

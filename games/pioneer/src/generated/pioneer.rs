@@ -230,7 +230,7 @@ pub struct Stack {
     pub item: i32,
     #[prost(uint32, tag = "2")]
     pub count: u32,
-    /// of a unique thing: the same as long as it exists, whoever has it; 0: none
+    /// of a unique thing: it keeps this id with every owner; 0: none
     #[prost(fixed64, tag = "90")]
     pub id: u64,
     /// only in events: it was made when things had no ids, and has just got one
@@ -1043,7 +1043,7 @@ pub struct Rights {
     pub gather: i32,
     #[prost(enumeration = "Level", tag = "2")]
     pub build: i32,
-    /// what others have built there: whoever has built something may always take it down
+    /// what others have built there; a builder may always take down its own
     #[prost(enumeration = "Level", tag = "3")]
     pub demolish: i32,
     /// SetRights: one's own, or 0

@@ -565,7 +565,7 @@ export type Stack = Message<"gundo.pioneer.v1.Stack"> & {
   count: number;
 
   /**
-   * of a unique thing: the same as long as it exists, whoever has it; 0: none
+   * of a unique thing: it keeps this id with every owner; 0: none
    *
    * @generated from field: fixed64 id = 90;
    */
@@ -2668,7 +2668,7 @@ export type Rights = Message<"gundo.pioneer.v1.Rights"> & {
   build: Level;
 
   /**
-   * what others have built there: whoever has built something may always take it down
+   * what others have built there; a builder may always take down its own
    *
    * @generated from field: gundo.pioneer.v1.Level demolish = 3;
    */
